@@ -1,0 +1,138 @@
+//! The validated settings: what the rest of the program reads.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::objects::Taint;
+
+/// Everything that can be set, with nothing left to check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    pub imds: Imds,
+    pub spot_interruption: Reaction,
+    pub kubernetes: Kubernetes,
+    pub drain: Drain,
+    pub hooks: Hooks,
+    pub log: Log,
+    pub folders: Folders,
+    /// Nothing is changed: writes go to the API server with `dryRun=All`, hooks are named but not run.
+    pub dry_run: bool,
+}
+
+/// `[imds]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imds {
+    /// `http://host[:port]`, no path.
+    pub endpoint: String,
+    /// `AWS_EC2_METADATA_DISABLED=true`: never asked at all.
+    pub disabled: bool,
+    /// From 200 ms to 30 s.
+    pub poll_interval: Duration,
+    pub timeout: Duration,
+}
+
+/// What a kind of notice leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reaction {
+    Drain,
+    Cordon,
+    Observe,
+    Ignore,
+}
+
+/// `kubernetes.mode`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Where a kubeconfig is there.
+    Auto,
+    /// A missing kubeconfig is an API server that does not answer yet.
+    Required,
+    /// Hooks only.
+    Off,
+}
+
+/// `[kubernetes]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kubernetes {
+    pub mode: Mode,
+    /// `None`: the first of the kubelet's known places.
+    pub kubeconfig: Option<PathBuf>,
+    /// `None`: asked of the API server.
+    pub node_name: Option<String>,
+    /// `None`: the kubeconfig's, else the environment's.
+    pub proxy: Option<String>,
+    pub exclude_from_load_balancers: bool,
+    pub taints: Vec<Taint>,
+    pub conditions: bool,
+    pub events: bool,
+}
+
+/// `[drain]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drain {
+    pub delay: Duration,
+    /// `None`: 15 s if there are post-drain hooks.
+    pub reserve: Option<Duration>,
+    /// `None`: nothing caps a pod's own grace but the deadline.
+    pub grace_period_limit: Option<Duration>,
+    pub respect_budgets: bool,
+    /// `None`: no pod is left alone.
+    pub skip: Option<Selector>,
+    /// `None`: at the pods' force times.
+    pub local_after: Option<Duration>,
+    pub volumes: bool,
+}
+
+/// `[hooks]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hooks {
+    pub timeout: Duration,
+    /// By the hook's name.
+    pub timeouts: BTreeMap<String, Duration>,
+    /// `None`: a quarter of the window.
+    pub pre_drain_limit: Option<Duration>,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    pub level: log::LevelFilter,
+    pub format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Journald's priorities when standard error is the journal, else text.
+    Auto,
+    Text,
+    Json,
+}
+
+/// Where things lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folders {
+    /// Folders that hold `<phase>.d` folders; a name in an earlier one hides the same name in a later one.
+    pub hooks: Vec<PathBuf>,
+    pub state: PathBuf,
+    pub runtime: PathBuf,
+}
+
+/// A label selector in the API server's syntax (`a=b,c!=d,e in (f,g),!h`), read once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selector {
+    pub requirements: Vec<Requirement>,
+    /// As it was written.
+    pub text: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Requirement {
+    /// The key is there with one of the values.
+    In(String, Vec<String>),
+    /// The key is absent, or has none of the values.
+    NotIn(String, Vec<String>),
+    Exists(String),
+    Absent(String),
+}

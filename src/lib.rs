@@ -1,0 +1,19 @@
+//! spot-guard makes an EC2 Spot interruption harmless.
+//!
+//! The story, and the way that dependencies point:
+//!
+//! ```text
+//! cli ─► driver (response::driver) ─► imds · kubernetes · hooks · record · systemd
+//!                    │                          │
+//!                    ▼                          ▼
+//!        response::guard, the machine ─► moment · notice · objects · config::Settings (plain types)
+//! ```
+//!
+//! The machine decides and does no I/O; everything around it does I/O and decides nothing.
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod hooks;
+pub mod moment;
+pub mod notice;
+pub mod objects;

@@ -1,0 +1,4 @@
+//! Arguments → subcommand → exit code, nothing else.
+#![forbid(unsafe_code)]
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Stand-ins for the metadata service, the API server and a kubelet.
