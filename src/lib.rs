@@ -17,3 +17,5 @@ pub mod hooks;
 pub mod moment;
 pub mod notice;
 pub mod objects;
+pub mod signals;
+pub mod systemd;
