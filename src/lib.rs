@@ -14,6 +14,7 @@
 
 pub mod config;
 pub mod hooks;
+pub mod kubernetes;
 pub mod moment;
 pub mod notice;
 pub mod objects;
