@@ -14,9 +14,12 @@
 
 pub mod config;
 pub mod hooks;
+pub mod imds;
+pub mod instance;
 pub mod kubernetes;
 pub mod moment;
 pub mod notice;
 pub mod objects;
+pub mod process;
 pub mod signals;
 pub mod systemd;
