@@ -1,1 +1,9 @@
-//! Stand-ins for the metadata service, the API server and a kubelet.
+//! Stand-ins for the metadata service, the API server and a kubelet, and the harness that runs the real binary
+//! beside them.
+//!
+//! Everything listens on loopback, on a port of its own, and ends with the value that started it. What a test asks of
+//! the cluster goes through [`cluster::Cluster`], which speaks to the stand-in and to a real API server alike.
+#![forbid(unsafe_code)]
+
+pub mod http;
+pub mod imds;
