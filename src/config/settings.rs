@@ -135,4 +135,8 @@ pub enum Requirement {
     NotIn(String, Vec<String>),
     Exists(String),
     Absent(String),
+    /// The key's value is a whole number above this one.
+    Greater(String, i64),
+    /// The key's value is a whole number below this one.
+    Less(String, i64),
 }

@@ -1,0 +1,3 @@
+//! The command line: what was asked for, by whom it is done, and the exit code.
+
+pub mod run;
