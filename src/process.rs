@@ -2,6 +2,12 @@
 //!
 //! Knows processes, their groups, their output and their time limits. Knows nothing of what they are for.
 
+mod identity;
+mod output;
+mod supervise;
+#[cfg(test)]
+mod tests;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
@@ -11,6 +17,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::identity::kill_left_over;
+use self::output::{Lines, Tail};
+use self::supervise::supervise;
 use crate::moment::Moment;
 
 /// What to start.
@@ -63,6 +72,8 @@ pub struct Ended {
     pub cut: Option<Cut>,
     /// Bytes of output beyond the limit.
     pub dropped: u64,
+    /// The end of its output, standard output and standard error together, at most 2 KiB.
+    pub tail: String,
 }
 
 impl Ended {
@@ -89,7 +100,7 @@ pub enum Exit {
     Signal(i32),
     /// Why it could not be started.
     NotStarted(String),
-    /// Not even KILL ended it (it hangs in the kernel); it was left behind.
+    /// Its end was not seen: not even KILL ended it within a second (it hangs in the kernel). It was left behind.
     Stuck,
 }
 
@@ -99,7 +110,7 @@ impl fmt::Display for Exit {
             Exit::Code(code) => write!(f, "exit code {code}"),
             Exit::Signal(signal) => write!(f, "signal {signal}"),
             Exit::NotStarted(reason) => write!(f, "not started: {reason}"),
-            Exit::Stuck => f.write_str("hangs in the kernel, not even KILL ended it"),
+            Exit::Stuck => f.write_str("no end was seen, not even after KILL"),
         }
     }
 }
@@ -129,13 +140,19 @@ impl Stop {
 /// `on_start` is called as soon as it runs, `on_line` with each line of its output (without the line's end; what is
 /// not UTF-8 is replaced; lines above 4 KiB come in pieces).
 pub fn run(
-    _command: &Command,
-    _limits: &Limits,
-    _stop: &Stop,
-    _on_start: &mut dyn FnMut(&Started),
-    _on_line: &mut dyn FnMut(Stream, &str),
+    command: &Command,
+    limits: &Limits,
+    stop: &Stop,
+    on_start: &mut dyn FnMut(&Started),
+    on_line: &mut dyn FnMut(Stream, &str),
 ) -> Ended {
-    Ended { exit: Exit::NotStarted("not there yet".into()), cut: None, dropped: 0 }
+    let (mut lines, mut tail) = (Lines::new(limits.output), Tail::default());
+    let (exit, cut) = supervise(command, limits, stop, on_start, &mut |stream, bytes| {
+        tail.take(bytes);
+        lines.take(stream, bytes, on_line);
+    });
+    lines.finish(on_line);
+    Ended { exit, cut, dropped: lines.dropped, tail: tail.text() }
 }
 
 /// What a process that ended well left.
@@ -185,18 +202,20 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Runs `command` to its end and gives what it wrote to standard output (at most [`Limits::output`] bytes).
-pub fn run_to_end(command: &Command, _limits: &Limits) -> Result<Output, Error> {
-    Err(Error::Failed {
-        program: command.program.clone(),
-        exit: Exit::NotStarted("not there yet".into()),
-        timed_out: false,
-        stderr: String::new(),
-    })
-}
-
-/// Kills the group of a process that an earlier life of the daemon started, if that very process still lives; says
-/// whether it did.
-pub fn kill_left_over(_started: &Started) -> bool {
-    false
+/// Runs `command` to its end, on the caller's thread, and gives what it wrote to standard output.
+pub fn run_to_end(command: &Command, limits: &Limits) -> Result<Output, Error> {
+    let (mut stdout, mut stderr, mut too_much) = (Vec::new(), Tail::default(), false);
+    let (exit, cut) = supervise(command, limits, &Stop::new(), &mut |_| (), &mut |stream, bytes| match stream {
+        Stream::Err => stderr.take(bytes),
+        Stream::Out if stdout.len() + bytes.len() > limits.output => too_much = true,
+        Stream::Out => stdout.extend_from_slice(bytes),
+    });
+    let program = command.program.clone();
+    if exit != Exit::Code(0) || cut.is_some() {
+        return Err(Error::Failed { program, exit, timed_out: cut.is_some(), stderr: stderr.text() });
+    }
+    if too_much {
+        return Err(Error::TooMuch { program, limit: limits.output });
+    }
+    Ok(Output { stdout, stderr: stderr.text() })
 }

@@ -13,14 +13,6 @@ pub const PATIENCE: Duration = Duration::from_secs(2);
 /// Exit code EX_TEMPFAIL of sysexits.h: the hook asks for one more try.
 pub const TRY_AGAIN: i32 = 75;
 
-/// How a hook ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    pub ended: Ended,
-    /// The last lines of its output, at most 2 KiB.
-    pub output_tail: String,
-}
-
 /// Runs `hook` until it ends or `ends` comes, on the caller's thread; each line it says goes to the log at once.
 ///
 /// `wave` is the second argument of a `local-drain` hook (`start` or `end`), `environment` comes from
@@ -33,15 +25,20 @@ pub fn run(
     ends: Moment,
     stop: &Stop,
     on_start: &mut dyn FnMut(&Started),
-) -> Outcome {
+) -> Ended {
     let arguments = std::iter::once(hook.phase.name()).chain(wave).map(OsString::from).collect();
     let environment = environment.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
     let command = Command { program: hook.path.clone(), arguments, environment, input, folder: Some("/".into()) };
     let limits = Limits { ends, patience: PATIENCE, output: 256 * 1024 };
-    let mut tail = String::new();
-    let ended = process::run(&command, &limits, stop, on_start, &mut |_, line| {
-        log::info!(target: "hook", "hook {hook}: {line}");
-        tail.push_str(line);
-    });
-    Outcome { ended, output_tail: tail }
+    let ended = process::run(
+        &command,
+        &limits,
+        stop,
+        on_start,
+        &mut |_, line| log::info!(target: "hook", "hook {hook}: {line}"),
+    );
+    if ended.dropped > 0 {
+        log::warn!(target: "hook", "hook {hook} wrote too much: {} bytes are not in this log", ended.dropped);
+    }
+    ended
 }

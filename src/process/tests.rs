@@ -1,0 +1,208 @@
+use std::os::unix::process::CommandExt;
+use std::process::Stdio;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::*;
+
+const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+
+fn shell(script: &str) -> Command {
+    Command {
+        program: "/bin/sh".into(),
+        arguments: vec!["-c".into(), script.into()],
+        environment: vec![("PATH".into(), PATH.into())],
+        input: Vec::new(),
+        folder: None,
+    }
+}
+
+fn within(time: Duration) -> Limits {
+    Limits { ends: Moment::now() + time, patience: Duration::from_millis(200), output: 256 * 1024 }
+}
+
+fn a_minute() -> Limits {
+    within(Duration::from_secs(60))
+}
+
+/// Runs it and stops it when it says `ready`.
+fn run_until_ready(command: &Command) -> (Ended, Vec<String>) {
+    let (stop, mut seen) = (Stop::new(), Vec::new());
+    let ended = run(command, &a_minute(), &stop, &mut |_| (), &mut |_, line| {
+        if line == "ready" {
+            stop.now();
+        }
+        seen.push(line.to_owned());
+    });
+    (ended, seen)
+}
+
+fn run_alone(command: &Command) -> (Ended, Vec<String>) {
+    let mut seen = Vec::new();
+    let ended = run(command, &a_minute(), &Stop::new(), &mut |_| (), &mut |_, line| seen.push(line.to_owned()));
+    (ended, seen)
+}
+
+/// Whether it runs; a process that ended and that nobody has waited for does not.
+fn runs(pid: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+fn wait_until_gone(pid: &str) {
+    let patience_ends = Moment::now() + Duration::from_secs(10);
+    while runs(pid) {
+        assert!(Moment::now() < patience_ends, "process {pid} still runs");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_process_gives_its_lines_its_exit_code_and_the_end_of_its_output() {
+    let (ended, seen) = run_alone(&shell("echo one; echo two; exit 75"));
+    assert_eq!(seen, ["one", "two"]);
+    assert_eq!(ended, Ended { exit: Exit::Code(75), cut: None, dropped: 0, tail: "one\ntwo".into() });
+}
+
+#[test]
+fn a_process_ends_with_its_first_one_and_its_group_is_killed() {
+    let before = Moment::now();
+    let (ended, seen) = run_alone(&shell("sleep 1000 & echo $!; exit 3"));
+    assert_eq!(ended.exit, Exit::Code(3));
+    wait_until_gone(&seen[0]);
+    assert!(Moment::now().since(before) < Duration::from_secs(5));
+}
+
+#[test]
+fn one_that_left_the_group_and_holds_the_output_open_keeps_nobody_waiting() {
+    let before = Moment::now();
+    let other = "setsid sh -c \"echo \\$\\$; echo > $fifo; exec sleep 1000\"";
+    let script = format!("fifo=$(mktemp -u) && mkfifo $fifo; {other} & read go < $fifo; rm $fifo");
+    let (ended, seen) = run_alone(&shell(&script));
+    let _ = kill(Pid::from_raw(seen[0].parse().unwrap()), Signal::SIGKILL);
+    assert_eq!(ended.exit, Exit::Code(0));
+    assert!(Moment::now().since(before) < Duration::from_secs(5));
+}
+
+#[test]
+fn a_stopped_process_gets_term_and_so_does_its_group() {
+    let child = "sh -c 'trap \"echo child; exit\" TERM; echo ready; while :; do sleep 0.01; done'";
+    let (ended, seen) = run_until_ready(&shell(&format!("trap 'wait; exit 4' TERM; {child} & wait")));
+    assert_eq!((ended.exit, ended.cut), (Exit::Code(4), Some(Cut::Stopped)));
+    assert!(seen.contains(&"child".to_owned()), "{seen:?}");
+}
+
+#[test]
+fn a_process_that_ignores_term_is_killed_after_its_patience() {
+    let (ended, _) = run_until_ready(&shell("trap '' TERM; echo ready; while :; do sleep 1; done"));
+    assert_eq!((ended.exit, ended.cut), (Exit::Signal(9), Some(Cut::Stopped)));
+}
+
+#[test]
+fn a_process_whose_time_is_over_gets_term() {
+    let before = Moment::now();
+    let time = Duration::from_millis(300);
+    let ended = run(&shell("exec sleep 1000"), &within(time), &Stop::new(), &mut |_| (), &mut |_, _| ());
+    assert_eq!(ended.exit, Exit::Signal(15));
+    assert!(ended.timed_out());
+    assert!(Moment::now().since(before) >= time);
+}
+
+#[test]
+fn what_has_no_time_left_is_not_started() {
+    let mut started = false;
+    let ended = run(&shell("true"), &within(Duration::ZERO), &Stop::new(), &mut |_| started = true, &mut |_, _| ());
+    assert!(matches!(ended.exit, Exit::NotStarted(_)), "{ended:?}");
+    assert_eq!((ended.timed_out(), started), (true, false));
+}
+
+#[test]
+fn a_process_that_prints_100_mb_is_not_held_up_and_costs_no_memory() {
+    let (ended, seen) = run_alone(&shell("yes 123456789 | head -c 100000000; echo the end"));
+    assert_eq!((ended.exit, ended.dropped), (Exit::Code(0), 100_000_008 - 256 * 1024));
+    assert!(seen.iter().map(String::len).sum::<usize>() <= 256 * 1024);
+    assert!(ended.tail.ends_with("123456789\nthe end") && ended.tail.len() <= 2048);
+}
+
+#[test]
+fn a_process_that_kills_its_own_group_harms_nobody_else() {
+    let (ended, _) = run_alone(&shell("kill -KILL 0"));
+    assert_eq!((ended.exit, ended.cut), (Exit::Signal(9), None));
+}
+
+#[test]
+fn a_file_that_is_no_program_is_not_started() {
+    let ended = run_alone(&Command { program: "/etc/passwd".into(), ..shell("") }).0;
+    let Exit::NotStarted(reason) = ended.exit else { panic!("{ended:?}") };
+    assert!(reason.starts_with("cannot start /etc/passwd: "), "{reason}");
+}
+
+#[test]
+fn a_process_that_reads_no_input_is_not_waited_for() {
+    assert_eq!(run_alone(&shell("exit 5").reading(&"x".repeat(1_000_000))).0.exit, Exit::Code(5));
+}
+
+#[test]
+fn input_and_output_flow_at_the_same_time() {
+    let input = "0123456789\n".repeat(100_000);
+    let limits = Limits { output: input.len(), ..a_minute() };
+    let output = run_to_end(&shell("cat").reading(&input), &limits).unwrap();
+    assert!(output.stdout == input.as_bytes());
+}
+
+#[test]
+fn a_process_sees_the_environment_that_it_was_given_and_nothing_else() {
+    let command = Command { program: "env".into(), arguments: Vec::new(), ..shell("") };
+    assert_eq!(run_alone(&command).1, [format!("PATH={PATH}")]);
+}
+
+#[test]
+fn a_process_is_ended_before_the_machines_own_when_memory_runs_out() {
+    // It looks when it has read its input, which it gets after the score was set.
+    let (_, seen) = run_alone(&shell("read go; cat /proc/$$/oom_score_adj").reading("go\n"));
+    assert_eq!(seen, ["500"]);
+}
+
+#[test]
+fn what_was_told_at_the_start_finds_the_process_again() {
+    let mut killed = false;
+    let mut on_start = |started: &Started| killed = kill_left_over(started);
+    let ended = run(&shell("exec sleep 1000"), &a_minute(), &Stop::new(), &mut on_start, &mut |_, _| ());
+    assert_eq!((killed, ended.exit), (true, Exit::Signal(9)));
+}
+
+#[test]
+fn a_process_of_another_start_time_is_left_alone() {
+    let mut child = std::process::Command::new("/bin/sh")
+        .args(["-c", "read until_the_end"])
+        .stdin(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let started = Started::of_child(i32::try_from(child.id()).unwrap());
+    assert!(!kill_left_over(&Started { start_time: started.start_time + 1, ..started.clone() }));
+    assert!(runs(&started.pid.to_string()));
+    assert!(kill_left_over(&started));
+    assert!(!child.wait().unwrap().success());
+    assert!(!kill_left_over(&started));
+}
+
+#[test]
+fn the_output_of_a_failed_process_is_not_in_the_error() {
+    let error = run_to_end(&shell("echo secret; echo 'no credentials' >&2; exit 2"), &a_minute()).err().unwrap();
+    assert_eq!(error.to_string(), "/bin/sh failed: exit code 2; it said: no credentials");
+}
+
+#[test]
+fn more_output_than_the_limit_is_an_error() {
+    let limits = Limits { output: 9, ..a_minute() };
+    assert!(run_to_end(&shell("echo 12345678"), &limits).is_ok());
+    let error = run_to_end(&shell("echo 123456789"), &limits).err().unwrap();
+    assert_eq!(error, Error::TooMuch { program: "/bin/sh".into(), limit: 9 });
+}
+
+impl Command {
+    fn reading(self, input: &str) -> Command {
+        Command { input: input.into(), ..self }
+    }
+}
