@@ -32,9 +32,87 @@ pub struct Context {
 }
 
 impl Context {
-    /// The whole environment of a hook: every variable is always there (`SPOT_GUARD_POD_UIDS` for `local-drain`
-    /// hooks), empty where there is nothing to tell, so that a script may run with `set -u`.
+    /// The response in a hook's environment: every variable is always there (`SPOT_GUARD_POD_UIDS` for `local-drain`
+    /// hooks), empty where there is nothing to tell, so that a script may run with `set -u`. Seconds are whole ones,
+    /// cut; the UIDs have spaces between them.
     pub fn environment(&self) -> Vec<(String, String)> {
-        Vec::new()
+        let told = |text: &Option<String>| text.clone().unwrap_or_default();
+        let instance = &self.instance;
+        let mut variables = vec![
+            ("SPOT_GUARD_PHASE", self.phase.name().into()),
+            ("SPOT_GUARD_NOTICE", self.notice.clone()),
+            ("SPOT_GUARD_RESPONSE", self.response.clone()),
+            ("SPOT_GUARD_ACTION", told(&self.action)),
+            ("SPOT_GUARD_RESPONSE_ID", self.response_id.clone()),
+            ("SPOT_GUARD_DEADLINE", self.deadline.to_string()),
+            ("SPOT_GUARD_SECONDS_LEFT", self.left.as_secs().to_string()),
+            ("SPOT_GUARD_TIMEOUT", self.timeout.as_secs().to_string()),
+            ("SPOT_GUARD_NODE_NAME", told(&self.node_name)),
+            ("SPOT_GUARD_INSTANCE_ID", told(&instance.id)),
+            ("SPOT_GUARD_INSTANCE_TYPE", told(&instance.kind)),
+            ("SPOT_GUARD_AVAILABILITY_ZONE", told(&instance.availability_zone)),
+            ("SPOT_GUARD_REGION", told(&instance.region)),
+            ("SPOT_GUARD_PODS_LEFT", self.pods_left.map(|pods| pods.to_string()).unwrap_or_default()),
+            ("SPOT_GUARD_REHEARSAL", if self.rehearsal { "1".into() } else { String::new() }),
+        ];
+        if self.phase == Phase::LocalDrain {
+            variables.push(("SPOT_GUARD_POD_UIDS", self.pod_uids.join(" ")));
+        }
+        // The kernel refuses a variable that holds a zero byte, and the hook would not run at all.
+        variables.into_iter().map(|(name, value)| (name.into(), value.replace('\0', ""))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn context(phase: Phase) -> Context {
+        Context {
+            phase,
+            notice: "spot-interruption".into(),
+            response: "drain".into(),
+            action: Some("terminate".into()),
+            response_id: "20261122T203343Z".into(),
+            deadline: Timestamp::from_rfc3339("2026-11-22T20:35:43Z").unwrap(),
+            left: Duration::from_millis(118_400),
+            timeout: Duration::from_millis(29_900),
+            node_name: Some("ip-10-0-1-7".into()),
+            instance: Instance { id: Some("i-0ab1c2".into()), ..Instance::default() },
+            pods_left: Some(3),
+            pod_uids: vec!["u1".into(), "u2\0".into()],
+            rehearsal: false,
+        }
+    }
+
+    fn environment(context: &Context) -> BTreeMap<String, String> {
+        context.environment().into_iter().collect()
+    }
+
+    #[test]
+    fn a_hook_is_told_the_response_in_its_environment() {
+        let environment = environment(&context(Phase::PreDrain));
+        let told = |name: &str| environment.get(&format!("SPOT_GUARD_{name}")).map(String::as_str);
+        assert_eq!(told("PHASE"), Some("pre-drain"));
+        assert_eq!(told("ACTION"), Some("terminate"));
+        assert_eq!(told("DEADLINE"), Some("2026-11-22T20:35:43.000Z"));
+        assert_eq!((told("SECONDS_LEFT"), told("TIMEOUT")), (Some("118"), Some("29")));
+        assert_eq!((told("INSTANCE_ID"), told("INSTANCE_TYPE")), (Some("i-0ab1c2"), Some("")));
+        assert_eq!(told("PODS_LEFT"), Some("3"));
+        assert_eq!((told("POD_UIDS"), told("REHEARSAL")), (None, Some("")));
+    }
+
+    #[test]
+    fn a_local_drain_hook_is_told_the_pods_of_its_wave() {
+        let environment = environment(&context(Phase::LocalDrain));
+        assert_eq!(environment.get("SPOT_GUARD_POD_UIDS").map(String::as_str), Some("u1 u2"));
+    }
+
+    #[test]
+    fn a_rehearsal_says_so() {
+        let environment = environment(&Context { rehearsal: true, ..context(Phase::PreDrain) });
+        assert_eq!(environment.get("SPOT_GUARD_REHEARSAL").map(String::as_str), Some("1"));
     }
 }
