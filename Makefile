@@ -1,0 +1,62 @@
+# What can be done with spot-guard; `make help` lists it.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+cache      := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/spot-guard-tests
+target_dir := $(or $(CARGO_TARGET_DIR),target)
+musl       := $(shell uname -m)-unknown-linux-musl
+scripts    := .ci/run $(shell git grep -lE '^\#!.*sh$$' -- tests packaging examples 2>/dev/null)
+phases     := notice during pre-drain local-drain post-drain uncordon
+
+# What `make install` installs.
+BINARY ?= $(target_dir)/$(musl)/release/spot-guard
+
+.PHONY: help build release install demo check test test-all figures clean
+
+help: ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | column -t -s $$'\t'
+
+build: ## the program for trying things out, quick to build: target/debug/spot-guard
+	cargo build --locked
+
+# The C code of the crate `ring` needs headers only, so any C compiler will do.
+release: ## the program to install: static, small, slow to build (90 s the first time)
+	@rustup target list --installed | grep -qx $(musl) || rustup target add $(musl) || \
+		{ echo "make release: it takes Rust's standard library for $(musl): rustup target add $(musl)"; exit 1; } >&2
+	CC_$(subst -,_,$(musl))=cc cargo build --locked --release --target $(musl)
+
+install: ## put program, unit and folders under DESTDIR (empty: this machine), after make release
+	@test -x $(BINARY) || { echo "make install: there is no $(BINARY); make release builds it"; exit 1; } >&2
+	install -D -m 755 $(BINARY) $(DESTDIR)/usr/bin/spot-guard
+	install -D -m 644 systemd/spot-guard.service $(DESTDIR)/usr/lib/systemd/system/spot-guard.service
+	install -d $(phases:%=$(DESTDIR)/etc/spot-guard/hooks/%.d) $(phases:%=$(DESTDIR)/usr/lib/spot-guard/hooks/%.d)
+	test -e $(DESTDIR)/etc/spot-guard/config.toml || \
+		install -m 644 packaging/config.toml $(DESTDIR)/etc/spot-guard/config.toml
+
+demo: ## a Spot interruption of a dozen pods in half a minute, with nothing but this machine
+	cargo build --locked --workspace --bins
+	$(target_dir)/debug/demo
+
+check: ## format, clippy, scripts, licences, tests beside stand-ins: under two minutes, once everything is compiled
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	shellcheck $(scripts)
+	tests/cargo-deny check licenses bans sources
+	cargo build --locked --workspace --bins
+	env -u SPOT_GUARD_TEST_REQUIRE_ALL cargo test --locked --workspace
+
+test: ## all that must hold before a change lands: check, then a real control plane and a real systemd
+	tests/prepare
+	$(MAKE) --no-print-directory check release
+	tests/really cargo test --locked --test '*'
+
+test-all: test figures ## test, and all that takes long
+
+figures: release ## measure size, memory, CPU and latencies of the release
+	cargo build --locked --workspace --bins
+	tests/really cargo bench --locked --profile dev --bench figures
+
+clean: ## remove what was built here; the tests' cache outside the tree stays
+	cargo clean
