@@ -6,10 +6,10 @@ use std::fmt::Write as _;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::moment::Moment;
+use crate::process::{self, Command, Limits, Stop, Stream};
 
 /// How long `systemctl` may take to say what the machine is doing; it needs about 11 ms.
 const STATE_PATIENCE: Duration = Duration::from_secs(1);
@@ -99,30 +99,30 @@ fn interval_for(microseconds: Option<OsString>, watched: Option<OsString>, own: 
 
 /// Whether systemd is stopping the whole machine (poweroff, reboot, halt, kexec), and not this service alone.
 ///
-/// Asks `systemctl is-system-running`, which answers `stopping` from the moment the shutdown is queued. Takes 1 s at
-/// most; without an answer it is `false`: then a running response is recorded and taken up by the next start.
+/// Asks `systemctl is-system-running`, which answers `stopping` from the moment the shutdown is queued (seen on 252;
+/// `/run/nologin` comes too late). Takes 1 s at most; without an answer it is `false`: then a running response is
+/// recorded and taken up by the next start.
 pub fn system_is_stopping() -> bool {
-    state_of_the_system(Moment::now() + STATE_PATIENCE).is_some_and(|state| state == "stopping")
+    // Its exit code is no help: all but `running` is a failure.
+    first_line_of("systemctl", &["is-system-running"]).is_some_and(|state| state == "stopping")
 }
 
-fn state_of_the_system(deadline: Moment) -> Option<String> {
-    let mut command = Command::new("systemctl");
-    command.arg("is-system-running").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().ok()?;
-    loop {
-        match child.try_wait() {
-            Ok(Some(_)) => break,
-            Ok(None) if Moment::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
-            _ => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return None;
-            }
+fn first_line_of(program: &str, arguments: &[&str]) -> Option<String> {
+    let command = Command {
+        program: program.into(),
+        arguments: arguments.iter().map(OsString::from).collect(),
+        environment: vec![("PATH".into(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into())],
+        input: Vec::new(),
+        folder: None,
+    };
+    let limits = Limits { ends: Moment::now() + STATE_PATIENCE, patience: Duration::ZERO, output: 1024 };
+    let mut first = None;
+    process::run(&command, &limits, &Stop::new(), &mut |_| (), &mut |stream, line| {
+        if stream == Stream::Out {
+            first.get_or_insert_with(|| line.trim().to_owned());
         }
-    }
-    // The answer is one word, so it lies whole in the pipe and reading it cannot wait.
-    let output = child.wait_with_output().ok()?;
-    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    });
+    first
 }
 
 #[cfg(test)]
@@ -189,6 +189,21 @@ mod tests {
         for nowhere in ["", "@", "/nonexistent/socket", "vsock:2:1", "relative"] {
             Notifier::to_socket(OsStr::new(nowhere)).ready();
         }
+    }
+
+    #[test]
+    fn what_a_program_says_first_is_taken_within_a_second_whatever_it_exits_with() {
+        let table = [
+            ("echo oops >&2; echo ' stopping'; echo more; exit 1", Some("stopping")),
+            ("exit 1", None),
+            ("sleep 60", None),
+        ];
+        for (script, first) in table {
+            let asked = Moment::now();
+            assert_eq!(first_line_of("sh", &["-c", script]).as_deref(), first, "{script}");
+            assert!(Moment::now().since(asked) < Duration::from_secs(5), "{script}");
+        }
+        assert_eq!(first_line_of("/nonexistent", &[]), None);
     }
 
     #[test]
