@@ -2,12 +2,28 @@
 //!
 //! Knows where settings are written and what each may be. Nothing here acts on them.
 
+mod accept;
+mod duration;
+mod environment;
+mod fragment;
+mod nearest;
+mod places;
+mod problem;
+pub mod schema;
 pub mod selector;
 mod settings;
+mod value;
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
+use fragment::{Assignment, Fragment};
+use schema::SCHEMA;
+
+pub use duration::{DurationError, duration_text, parse_duration};
+pub use problem::{Complaint, Hint, Origin, Problem};
 pub use settings::*;
+pub use value::{Value, without_password};
 
 /// Where settings are looked for, later ones winning: files, then the environment, then flags.
 #[derive(Clone, Debug)]
@@ -37,4 +53,130 @@ pub struct Flags {
     pub state: Option<PathBuf>,
     pub runtime: Option<PathBuf>,
     pub dry_run: bool,
+}
+
+/// What came of the sources.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub settings: Settings,
+    /// Every setting with its origin, in the order of the schema.
+    pub entries: Vec<Entry>,
+    /// What was left out, and why: a file, a variable or a flag, each as a whole.
+    pub problems: Vec<Problem>,
+    /// The files that were looked into, in the order in which they count.
+    pub files: Vec<PathBuf>,
+}
+
+/// A setting as it came out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub table: &'static str,
+    /// In an open table the name that the user chose.
+    pub key: String,
+    pub value: Value,
+    pub origin: Origin,
+}
+
+/// Reads all sources. What is broken is left out as a whole and told; the rest counts.
+pub fn load(sources: &Sources) -> Loaded {
+    let mut merged = Merged::default();
+    let environment = sources.environment.as_slice();
+    let (places, unreadable) = places::read(&sources.files);
+    let files = places.iter().map(|place| place.path.clone()).collect();
+
+    merged.problems.extend(unreadable);
+    environment::aws_endpoint_mode(environment).into_iter().for_each(|fragment| merged.add(fragment));
+    for place in places {
+        match place.text {
+            Ok(text) => merged.add(fragment::from_file(&place.path, &text)),
+            Err(problem) => merged.problems.push(problem),
+        }
+    }
+    environment::aws_endpoint(environment).into_iter().for_each(|fragment| merged.add(fragment));
+    environment::ours(environment).into_iter().for_each(|fragment| merged.add(fragment));
+    for (flag, value) in &sources.flags.settings {
+        if let Some(row) = SCHEMA.iter().position(|row| row.flag == Some(*flag)) {
+            merged.add(fragment::from_text(row, value, Origin::Flag(flag)));
+        }
+    }
+
+    let Merged { assignments, problems } = merged;
+    let mut settings = settings(assignments.values());
+    settings.imds.disabled = environment::aws_disabled(environment);
+    apply_folders(&mut settings, &sources.flags);
+    let entries = assignments.into_values().filter_map(entry).collect();
+    Loaded { settings, entries, problems, files }
+}
+
+/// What is wrong with one file, taken by itself.
+pub fn check_file(path: &Path) -> Vec<Problem> {
+    match places::read_file(path).map(|text| fragment::from_file(path, &text)) {
+        Ok(Ok(_)) => Vec::new(),
+        Ok(Err(problems)) => problems,
+        Err(problem) => vec![problem],
+    }
+}
+
+/// The settings when nobody sets anything.
+pub fn built_in() -> Settings {
+    settings(Merged::default().assignments.values())
+}
+
+/// All assignments so far by row and name, the latest of each.
+struct Merged {
+    assignments: BTreeMap<(usize, String), Assignment>,
+    problems: Vec<Problem>,
+}
+
+impl Default for Merged {
+    /// Begins with what is built in.
+    fn default() -> Merged {
+        let built_in = SCHEMA.iter().enumerate().filter_map(|(row, schema_row)| {
+            let (name, value) = (schema_row.key.to_owned(), schema_row.built_in.clone()?);
+            Some(((row, name.clone()), Assignment { row, name, value, origin: Origin::BuiltIn }))
+        });
+        Merged { assignments: built_in.collect(), problems: Vec::new() }
+    }
+}
+
+impl Merged {
+    fn add(&mut self, fragment: Fragment) {
+        match fragment {
+            Ok(assignments) => {
+                let keyed = assignments.into_iter().map(|it| ((it.row, it.name.clone()), it));
+                self.assignments.extend(keyed);
+            }
+            Err(problems) => self.problems.extend(problems),
+        }
+    }
+}
+
+fn settings<'a>(assignments: impl Iterator<Item = &'a Assignment>) -> Settings {
+    let mut settings = schema::blank();
+    for assignment in assignments {
+        if let Some(row) = SCHEMA.get(assignment.row) {
+            // Cannot fail: what does not fit never became an assignment, and a test puts in every built-in value.
+            let _ = (row.put)(&mut settings, &assignment.name, &assignment.value);
+        }
+    }
+    settings
+}
+
+fn apply_folders(settings: &mut Settings, flags: &Flags) {
+    let folders = &mut settings.folders;
+    if let Some(hooks) = &flags.hooks {
+        folders.hooks = vec![hooks.clone()];
+    }
+    if let Some(state) = &flags.state {
+        folders.state.clone_from(state);
+    }
+    if let Some(runtime) = &flags.runtime {
+        folders.runtime.clone_from(runtime);
+    }
+    settings.dry_run = flags.dry_run;
+}
+
+fn entry(assignment: Assignment) -> Option<Entry> {
+    let table = SCHEMA.get(assignment.row)?.table;
+    Some(Entry { table, key: assignment.name, value: assignment.value, origin: assignment.origin })
 }

@@ -1,0 +1,258 @@
+//! What a value must be, one function a sort of value. Each error is a clause that follows "… is VALUE; ".
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::duration::{duration_text, parse_duration};
+use super::nearest::nearest;
+use super::selector::{is_label_key, is_label_value, is_subdomain};
+use super::settings::Selector;
+use super::value::{Value, cut, quoted};
+use crate::objects::Taint;
+
+pub type Accepted<T> = Result<T, String>;
+
+pub fn text(value: &Value) -> Accepted<&str> {
+    match value {
+        Value::Text(text) => Ok(text),
+        _ => Err("it must be text in quotes".to_owned()),
+    }
+}
+
+pub fn switch(value: &Value) -> Accepted<bool> {
+    match value {
+        Value::Bool(is) => Ok(*is),
+        _ => Err("it must be true or false".to_owned()),
+    }
+}
+
+/// A time from `least` to `most`.
+pub fn time(value: &Value, least: Duration, most: Duration) -> Accepted<Duration> {
+    let Value::Text(written) = value else {
+        return Err(r#"it must be a time in quotes, such as "30s""#.to_owned());
+    };
+    let time = parse_duration(written).map_err(|e| e.to_string())?;
+    if time < least || time > most {
+        return Err(format!("it must be from {} to {}", duration_text(least), duration_text(most)));
+    }
+    Ok(time)
+}
+
+/// One of the words.
+pub fn word<T: Copy>(value: &Value, known: &[(&'static str, T)]) -> Accepted<T> {
+    let written = text(value)?;
+    if let Some((_, meaning)) = known.iter().find(|(word, _)| *word == written) {
+        return Ok(*meaning);
+    }
+    let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
+    let listed = match words.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("it must be {} or {last}", rest.join(", ")),
+        _ => format!("it must be {}", words.concat()),
+    };
+    Err(match nearest(written, words) {
+        Some(meant) => format!("{listed}; did you mean {meant:?}?"),
+        None => listed,
+    })
+}
+
+/// Nothing where the text is empty, else what `accept` makes of it.
+pub fn optional<T>(value: &Value, accept: impl FnOnce(&Value) -> Accepted<T>) -> Accepted<Option<T>> {
+    match value {
+        Value::Text(text) if text.trim().is_empty() => Ok(None),
+        value => accept(value).map(Some),
+    }
+}
+
+/// A path that does not depend on the folder in which spot-guard was started.
+pub fn absolute_path(value: &Value) -> Accepted<PathBuf> {
+    let path = PathBuf::from(text(value)?);
+    if path.is_absolute() { Ok(path) } else { Err("it must be a path that begins with /".to_owned()) }
+}
+
+/// A Node's name. It becomes part of URLs, so nothing else may be in it.
+pub fn node_name(value: &Value) -> Accepted<String> {
+    let name = text(value)?;
+    if is_subdomain(name) {
+        Ok(name.to_owned())
+    } else {
+        Err("it must be a node's name: small letters, digits, hyphens and dots".to_owned())
+    }
+}
+
+/// The metadata service: `http://HOST[:PORT]`; a slash at the end is dropped.
+pub fn endpoint(value: &Value) -> Accepted<String> {
+    let written = text(value)?.trim();
+    let url = written.strip_suffix('/').unwrap_or(written);
+    match url.strip_prefix("http://") {
+        Some(authority) if is_authority(authority) => Ok(url.to_owned()),
+        _ => Err("it must be http://HOST or http://HOST:PORT".to_owned()),
+    }
+}
+
+/// A proxy: `http://` or `https://`, a name and password before the host if it wants them.
+pub fn proxy(value: &Value) -> Accepted<String> {
+    let written = text(value)?.trim();
+    let url = written.strip_suffix('/').unwrap_or(written);
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    let authority = rest.map(|rest| rest.rsplit_once('@').map_or(rest, |(_, host)| host));
+    match authority {
+        Some(authority) if is_authority(authority) && url.chars().all(|c| c.is_ascii_graphic()) => Ok(url.to_owned()),
+        _ => Err("it must be http://HOST:PORT or https://HOST:PORT, with USER:PASSWORD@ before the host if need be"
+            .to_owned()),
+    }
+}
+
+/// `HOST`, `HOST:PORT`, `[IPV6]` or `[IPV6]:PORT`.
+fn is_authority(authority: &str) -> bool {
+    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0) && !port.starts_with('+');
+    if let Some((address, rest)) = authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        let port_fits = rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port);
+        return port_fits && address.parse::<std::net::Ipv6Addr>().is_ok();
+    }
+    let (host, port_fits) = match authority.split_once(':') {
+        Some((host, port)) => (host, is_port(port)),
+        None => (authority, true),
+    };
+    port_fits && is_subdomain(&host.to_lowercase())
+}
+
+/// Taints such as `key=value:NoSchedule` or `key:NoExecute`. As the API server has it, a key has each effect once.
+pub fn taints(value: &Value) -> Accepted<Vec<Taint>> {
+    let Value::List(written) = value else {
+        return Err(r#"it must be a list such as ["key=value:NoSchedule"]"#.to_owned());
+    };
+    let mut taints: Vec<Taint> = Vec::new();
+    for text in written {
+        let taint = taint(text)?;
+        if taints.iter().any(|other| other.key == taint.key && other.effect == taint.effect) {
+            return Err(format!("{} has the effect {} twice", quoted(&taint.key), taint.effect));
+        }
+        taints.push(taint);
+    }
+    Ok(taints)
+}
+
+fn taint(written: &str) -> Accepted<Taint> {
+    let shown = || quoted(&cut(written));
+    const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
+    let Some((rest, effect)) = written.rsplit_once(':') else {
+        return Err(format!("{} needs an effect, such as \"KEY=VALUE:NoSchedule\"", shown()));
+    };
+    if !EFFECTS.contains(&effect) {
+        let meant = nearest(effect, EFFECTS).map(|known| format!("; did you mean {known:?}?")).unwrap_or_default();
+        return Err(format!("unknown effect {}{meant}", quoted(&cut(effect))));
+    }
+    let (key, value) = rest.split_once('=').unwrap_or((rest, ""));
+    if !is_label_key(key) || !is_label_value(value) {
+        return Err(format!("{} is no taint, which is KEY=VALUE:EFFECT or KEY:EFFECT", shown()));
+    }
+    Ok(Taint { key: key.to_owned(), value: value.to_owned(), effect: effect.to_owned() })
+}
+
+pub fn selector(value: &Value) -> Accepted<Selector> {
+    Selector::parse(text(value)?).map_err(|e| format!("it must be a label selector: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(text: &str) -> Value {
+        Value::Text(text.to_owned().into())
+    }
+
+    #[test]
+    fn an_endpoint_is_a_host_reached_without_encryption_and_nothing_more() {
+        let good = [
+            ("http://169.254.169.254", "http://169.254.169.254"),
+            ("http://169.254.169.254/", "http://169.254.169.254"),
+            ("http://[fd00:ec2::254]", "http://[fd00:ec2::254]"),
+            ("http://[::1]:8080", "http://[::1]:8080"),
+            ("http://localhost:1338", "http://localhost:1338"),
+            ("http://Metadata.example.com", "http://Metadata.example.com"),
+        ];
+        for (text, read) in good {
+            assert_eq!(endpoint(&written(text)), Ok(read.to_owned()));
+        }
+        let bad = [
+            "",
+            "169.254.169.254",
+            "https://169.254.169.254",
+            "http://",
+            "http:///",
+            "http://host/latest",
+            "http://a b",
+            "http://user@host",
+            "http://host:",
+            "http://host:0",
+            "http://host:99999",
+            "http://host:+1",
+            "http://[::1",
+            "http://[host]",
+            "http://[::1]x",
+            "http://host?x",
+            "http://host#x",
+            "http://ho\nst",
+        ];
+        for text in bad {
+            assert!(endpoint(&written(text)).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_may_want_a_password() {
+        for text in ["http://proxy:3128", "https://u:p@proxy", "http://u:p%40@10.0.0.1:80"] {
+            assert_eq!(proxy(&written(text)), Ok(text.to_owned()));
+        }
+        for text in ["proxy:3128", "socks5://proxy", "http://", "http://u:p @proxy", "http://proxy/x"] {
+            assert!(proxy(&written(text)).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn taints_are_read_as_kubectl_writes_them() {
+        let read = |items: &[&str]| taints(&Value::List(items.iter().map(|s| (*s).to_owned()).collect()));
+        let taint = |key: &str, value: &str, effect: &str| Taint {
+            key: key.to_owned(),
+            value: value.to_owned(),
+            effect: effect.to_owned(),
+        };
+        assert_eq!(read(&[]), Ok(vec![]));
+        assert_eq!(
+            read(&["spot=going:NoSchedule", "example.com/spot:NoExecute"]),
+            Ok(vec![taint("spot", "going", "NoSchedule"), taint("example.com/spot", "", "NoExecute")])
+        );
+        let refused = [
+            (&["spot=going"][..], r#""spot=going" needs an effect, such as "KEY=VALUE:NoSchedule""#),
+            (&["spot:NoSchedul"], r#"unknown effect "NoSchedul"; did you mean "NoSchedule"?"#),
+            (&["spot:"], r#"unknown effect """#),
+            (&["a b:NoSchedule"], r#""a b:NoSchedule" is no taint, which is KEY=VALUE:EFFECT or KEY:EFFECT"#),
+            (&[":NoSchedule"], r#"":NoSchedule" is no taint, which is KEY=VALUE:EFFECT or KEY:EFFECT"#),
+            (&["a=1:NoSchedule", "a=2:NoSchedule"], r#""a" has the effect NoSchedule twice"#),
+        ];
+        for (items, error) in refused {
+            assert_eq!(read(items), Err(error.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_none_of_the_known_is_refused_with_the_nearest() {
+        let known = [("drain", 1), ("cordon", 2), ("off", 3)];
+        assert_eq!(word(&written("cordon"), &known), Ok(2));
+        assert_eq!(
+            word(&written("drian"), &known),
+            Err(r#"it must be drain, cordon or off; did you mean "drain"?"#.to_owned())
+        );
+        assert_eq!(word(&written("x"), &known), Err("it must be drain, cordon or off".to_owned()));
+        assert_eq!(word(&Value::Bool(true), &known), Err("it must be text in quotes".to_owned()));
+    }
+
+    #[test]
+    fn a_time_outside_its_range_is_refused_with_the_range() {
+        let accept = |text| time(&written(text), Duration::from_millis(200), Duration::from_secs(30));
+        assert_eq!(accept("200ms"), Ok(Duration::from_millis(200)));
+        assert_eq!(accept("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(accept("199ms"), Err("it must be from 200ms to 30s".to_owned()));
+        assert_eq!(accept("30s1ms"), Err("it must be from 200ms to 30s".to_owned()));
+    }
+}

@@ -1,0 +1,239 @@
+//! Every setting, one row each: where it is written, what it means, what it is if nobody sets it, how it is taken.
+//!
+//! A new setting is a row here, its field in [`Settings`], and its line in docs/configuration.md.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use log::LevelFilter;
+
+use super::accept::{
+    Accepted, absolute_path, endpoint, node_name, optional, proxy, selector, switch, taints, time, word,
+};
+use super::nearest::nearest;
+use super::problem::Hint;
+use super::settings::*;
+use super::value::Value;
+
+/// One setting.
+#[derive(Debug)]
+pub struct Row {
+    pub table: &'static str,
+    /// `*`: the table is open, and its keys are names that the user chooses.
+    pub key: &'static str,
+    /// One short phrase, with the range.
+    pub meaning: &'static str,
+    /// `None`: an open table is empty.
+    pub built_in: Option<Value>,
+    /// The flag that stands for it, without dashes.
+    pub flag: Option<&'static str>,
+    /// Takes the value for the key of this name.
+    pub put: fn(&mut Settings, &str, &Value) -> Accepted<()>,
+}
+
+pub static SCHEMA: [Row; 24] = [
+    row("imds", "endpoint", said("http://169.254.169.254"), "the metadata service, http://HOST[:PORT]", |s, _, v| {
+        endpoint(v).map(|it| s.imds.endpoint = it)
+    })
+    .flag("imds-endpoint"),
+    row("imds", "poll-interval", said("1s"), "how often a Spot notice is looked for, 200ms to 30s", |s, _, v| {
+        time(v, ms(200), secs(30)).map(|it| s.imds.poll_interval = it)
+    }),
+    row("imds", "timeout", said("1s"), "the limit of one request, 100ms to 30s", |s, _, v| {
+        time(v, ms(100), secs(30)).map(|it| s.imds.timeout = it)
+    }),
+    row("responses.spot-interruption", "action", said("drain"), "drain, cordon, observe or ignore", |s, _, v| {
+        word(v, &REACTIONS).map(|it| s.spot_interruption = it)
+    }),
+    row("kubernetes", "mode", said("auto"), "auto (if a kubeconfig is there), required or off", |s, _, v| {
+        word(v, &MODES).map(|it| s.kubernetes.mode = it)
+    }),
+    row("kubernetes", "kubeconfig", said(""), "a path; empty: the kubelet's, where it is known to lie", |s, _, v| {
+        optional(v, absolute_path).map(|it| s.kubernetes.kubeconfig = it)
+    })
+    .flag("kubeconfig"),
+    row("kubernetes", "node-name", said(""), "empty: asked of the API server", |s, _, v| {
+        optional(v, node_name).map(|it| s.kubernetes.node_name = it)
+    })
+    .flag("node-name"),
+    row("kubernetes", "proxy", said(""), "a URL; empty: the kubeconfig's, else HTTPS_PROXY", |s, _, v| {
+        optional(v, proxy).map(|it| s.kubernetes.proxy = it)
+    }),
+    row("kubernetes", "exclude-from-load-balancers", IS, "label the node so when draining", |s, _, v| {
+        switch(v).map(|it| s.kubernetes.exclude_from_load_balancers = it)
+    }),
+    row("kubernetes", "taints", NO_LIST, "list of KEY=VALUE:EFFECT, set beside the cordon", |s, _, v| {
+        taints(v).map(|it| s.kubernetes.taints = it)
+    }),
+    row("kubernetes", "conditions", IS, "a Node condition TerminationNotice", |s, _, v| {
+        switch(v).map(|it| s.kubernetes.conditions = it)
+    }),
+    row("kubernetes", "events", IS, "Events on the Node", |s, _, v| switch(v).map(|it| s.kubernetes.events = it)),
+    row("drain", "delay", said("0s"), "from leaving the load balancers to the first pod, to 1h", |s, _, v| {
+        time(v, ZERO, HOUR).map(|it| s.drain.delay = it)
+    }),
+    row("drain", "reserve", said(""), "kept for post-drain hooks, to 1h; empty: 15s if any", |s, _, v| {
+        optional(v, |v| time(v, ZERO, HOUR)).map(|it| s.drain.reserve = it)
+    }),
+    row("drain", "grace-period-limit", said(""), "cap on a pod's own grace, 1s to 24h; empty: none", |s, _, v| {
+        optional(v, |v| time(v, secs(1), DAY)).map(|it| s.drain.grace_period_limit = it)
+    }),
+    row("drain", "respect-budgets", IS, "wait for budgets until a pod's force time", |s, _, v| {
+        switch(v).map(|it| s.drain.respect_budgets = it)
+    }),
+    row("drain", "skip", said(""), "label selector of pods to leave alone; empty: none", |s, _, v| {
+        optional(v, selector).map(|it| s.drain.skip = it)
+    }),
+    row("drain", "local-after", said(""), "stop pods locally after this silence; empty: force time", |s, _, v| {
+        optional(v, |v| time(v, ZERO, HOUR)).map(|it| s.drain.local_after = it)
+    }),
+    row("drain", "volumes", IS, "wait for volumes to be released", |s, _, v| switch(v).map(|it| s.drain.volumes = it)),
+    row("hooks", "timeout", said("30s"), "one hook's limit, 1s to 24h", |s, _, v| {
+        time(v, secs(1), DAY).map(|it| s.hooks.timeout = it)
+    }),
+    row(
+        "hooks",
+        "pre-drain-limit",
+        said(""),
+        "for all pre-drain hooks, to 24h; empty: a quarter of the window",
+        |s, _, v| optional(v, |v| time(v, ZERO, DAY)).map(|it| s.hooks.pre_drain_limit = it),
+    ),
+    open("hooks.timeouts", "by hook: NAME = TIME, 1s to 24h", |s, name, v| {
+        let it = time(v, secs(1), DAY)?;
+        s.hooks.timeouts.insert(name.to_owned(), it);
+        Ok(())
+    }),
+    row("log", "level", said("info"), "error, warn, info or debug", |s, _, v| {
+        word(v, &LEVELS).map(|it| s.log.level = it)
+    })
+    .flag("log-level"),
+    row("log", "format", said("auto"), "auto (journald's priorities in the journal), text or json", |s, _, v| {
+        word(v, &FORMATS).map(|it| s.log.format = it)
+    }),
+];
+
+const REACTIONS: [(&str, Reaction); 4] = [
+    ("drain", Reaction::Drain),
+    ("cordon", Reaction::Cordon),
+    ("observe", Reaction::Observe),
+    ("ignore", Reaction::Ignore),
+];
+const MODES: [(&str, Mode); 3] = [("auto", Mode::Auto), ("required", Mode::Required), ("off", Mode::Off)];
+const FORMATS: [(&str, LogFormat); 3] =
+    [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];
+/// Not `trace`: nothing is said below `debug`, and rustls would print session tickets.
+const LEVELS: [(&str, LevelFilter); 4] = [
+    ("error", LevelFilter::Error),
+    ("warn", LevelFilter::Warn),
+    ("info", LevelFilter::Info),
+    ("debug", LevelFilter::Debug),
+];
+
+const ZERO: Duration = Duration::ZERO;
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const IS: Value = Value::Bool(true);
+const NO_LIST: Value = Value::List(Vec::new());
+
+const fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+const fn secs(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+const fn said(text: &'static str) -> Value {
+    Value::Text(Cow::Borrowed(text))
+}
+
+type Put = fn(&mut Settings, &str, &Value) -> Accepted<()>;
+
+const fn row(table: &'static str, key: &'static str, built_in: Value, meaning: &'static str, put: Put) -> Row {
+    Row { table, key, meaning, built_in: Some(built_in), flag: None, put }
+}
+
+const fn open(table: &'static str, meaning: &'static str, put: Put) -> Row {
+    Row { table, key: "*", meaning, built_in: None, flag: None, put }
+}
+
+impl Row {
+    const fn flag(mut self, flag: &'static str) -> Row {
+        self.flag = Some(flag);
+        self
+    }
+
+    /// The keys are names that the user chooses.
+    pub fn is_open(&self) -> bool {
+        self.key == "*"
+    }
+
+    /// `SPOT_GUARD_CONFIG_<TABLE>_<KEY>`; an open table is set as a whole.
+    pub fn variable(&self) -> String {
+        let key = if self.is_open() { String::new() } else { format!("_{}", self.key) };
+        format!("SPOT_GUARD_CONFIG_{}{key}", self.table).to_uppercase().replace(['.', '-'], "_")
+    }
+}
+
+/// The row of a key, by its place in the schema.
+pub fn find(table: &str, key: &str) -> Option<usize> {
+    SCHEMA.iter().position(|row| row.table == table && (row.key == key || row.is_open()))
+}
+
+/// Whether this names a table, or what a table's name begins with.
+pub fn is_table(name: &str) -> bool {
+    SCHEMA.iter().any(|row| row.table.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+}
+
+/// The table that was probably meant.
+pub fn nearest_table(name: &str) -> Option<&'static str> {
+    nearest(name, SCHEMA.iter().map(|row| row.table))
+}
+
+/// The key that was probably meant, or the table into which it belongs.
+pub fn hint(table: &str, key: &str) -> Hint {
+    let closed = || SCHEMA.iter().filter(|row| !row.is_open());
+    let within = closed().filter(|row| row.table == table).map(|row| row.key);
+    if let Some(known) = nearest(key, within) {
+        return Hint::Nearest(known);
+    }
+    closed().find(|row| row.key == key).map_or(Hint::None, |row| Hint::BelongsTo(row.table))
+}
+
+/// Settings before anything is put into them, the built-in values included: the fields that rows fill are empty, the
+/// others are as they stay without flags.
+pub fn blank() -> Settings {
+    Settings {
+        imds: Imds { endpoint: String::new(), disabled: false, poll_interval: ZERO, timeout: ZERO },
+        spot_interruption: Reaction::Ignore,
+        kubernetes: Kubernetes {
+            mode: Mode::Off,
+            kubeconfig: None,
+            node_name: None,
+            proxy: None,
+            exclude_from_load_balancers: false,
+            taints: Vec::new(),
+            conditions: false,
+            events: false,
+        },
+        drain: Drain {
+            delay: ZERO,
+            reserve: None,
+            grace_period_limit: None,
+            respect_budgets: false,
+            skip: None,
+            local_after: None,
+            volumes: false,
+        },
+        hooks: Hooks { timeout: ZERO, timeouts: BTreeMap::new(), pre_drain_limit: None },
+        log: Log { level: LevelFilter::Off, format: LogFormat::Auto },
+        folders: Folders {
+            hooks: vec![PathBuf::from("/etc/spot-guard/hooks"), PathBuf::from("/usr/lib/spot-guard/hooks")],
+            state: PathBuf::from("/var/lib/spot-guard"),
+            runtime: PathBuf::from("/run/spot-guard"),
+        },
+        dry_run: false,
+    }
+}
