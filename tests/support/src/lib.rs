@@ -5,5 +5,12 @@
 //! the cluster goes through [`cluster::Cluster`], which speaks to the stand-in and to a real API server alike.
 #![forbid(unsafe_code)]
 
+pub mod api;
+pub mod certificates;
+pub mod client;
+pub mod cluster;
+pub mod folder;
 pub mod http;
 pub mod imds;
+pub mod pods;
+pub mod wait;
