@@ -1,0 +1,264 @@
+//! Asks for a notice on a steady beat, whatever happens, and on the side what this machine is.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use std::{io, thread};
+
+use super::{Client, Counts, Error, INSTANCE_ACTION, Item};
+use crate::config;
+use crate::instance::Instance;
+use crate::moment::Moment;
+
+/// The poll is never slower than this while errors last (or than its interval, where that is longer).
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+
+/// How long to wait at most between two questions what this machine is.
+const LONGEST_INSTANCE_BACKOFF: Duration = Duration::from_secs(60);
+
+/// How often errors that last are logged.
+const SUMMARY_INTERVAL: Duration = Duration::from_secs(300);
+
+/// What the poll saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// A good answer about [`INSTANCE_ACTION`], `None` if there is no such notice, and when it was asked for.
+    Spot(Option<Item>, Moment),
+    /// What this machine is; told once, when it is known.
+    Instance(Instance),
+    /// Answers are missing or wrong; told once when that begins.
+    Trouble(String),
+    /// Answers are good again; told once.
+    Well,
+}
+
+/// The poll's own thread, which ends with the process.
+pub struct Poll {
+    counts: Arc<Mutex<Counts>>,
+}
+
+impl Poll {
+    /// What was asked so far.
+    pub fn counts(&self) -> Counts {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Begins to poll, for as long as the process lives; `tell` is called on the poll's thread and must not wait.
+///
+/// Where the service is disabled it is told so once, and nothing is polled.
+///
+/// # Errors
+/// When no thread can be started.
+pub fn poll(settings: &config::Imds, tell: impl Fn(News) + Send + 'static) -> io::Result<Poll> {
+    let client = Client::new(settings);
+    let counts = client.shared_counts();
+    if settings.disabled {
+        log::warn!("{}", Error::Disabled);
+        tell(News::Trouble(Error::Disabled.to_string()));
+        return Ok(Poll { counts });
+    }
+    let interval = settings.poll_interval;
+    thread::Builder::new().name("imds".into()).stack_size(256 * 1024).spawn(move || watch(client, interval, &tell))?;
+    Ok(Poll { counts })
+}
+
+fn watch(mut client: Client, interval: Duration, tell: &dyn Fn(News)) {
+    let (mut health, mut search) = (Health::default(), Some(Search::default()));
+    let mut due = Moment::now();
+    loop {
+        let asked = Moment::now();
+        match client.get(INSTANCE_ACTION) {
+            Ok(item) => {
+                health.well(tell);
+                tell(News::Spot(item, asked));
+                search = search.and_then(|search| search.go_on(&mut client, tell));
+            }
+            Err(error) => health.trouble(&error, asked, tell),
+        }
+        let pause = backoff(interval, health.failures.saturating_sub(1), LONGEST_BACKOFF.max(interval));
+        due = next_beat(due, pause, Moment::now());
+        wait_until(due);
+    }
+}
+
+/// `first`, doubled after each failure but the first, at most `longest`.
+fn backoff(first: Duration, failures: u32, longest: Duration) -> Duration {
+    first.saturating_mul(2u32.saturating_pow(failures)).min(longest)
+}
+
+/// The first beat after `now`, of those that are `interval` apart and one of which was at `last`: what took long does
+/// not shift the beat, and what was missed is not made up for.
+fn next_beat(last: Moment, interval: Duration, now: Moment) -> Moment {
+    let interval = interval.max(Duration::from_millis(1));
+    let beats = now.since(last).as_millis() / interval.as_millis() + 1;
+    last + interval.saturating_mul(u32::try_from(beats).unwrap_or(u32::MAX))
+}
+
+fn wait_until(due: Moment) {
+    loop {
+        let left = Moment::now().until(due);
+        if left.is_zero() {
+            return;
+        }
+        // A machine that slept in between does not wake a long wait.
+        thread::sleep(left.min(Duration::from_secs(1)));
+    }
+}
+
+/// Whether answers are good, told and logged when that changes.
+#[derive(Default)]
+struct Health {
+    /// In a row.
+    failures: u32,
+    /// When the errors that last were logged.
+    logged: Moment,
+}
+
+impl Health {
+    fn well(&mut self, tell: &dyn Fn(News)) {
+        if self.failures > 0 {
+            log::info!("the metadata service answers again, after {} polls without", self.failures);
+            tell(News::Well);
+        }
+        self.failures = 0;
+    }
+
+    fn trouble(&mut self, error: &Error, now: Moment, tell: &dyn Fn(News)) {
+        self.failures = self.failures.saturating_add(1);
+        if self.failures == 1 {
+            log::warn!("{error}; a notice would not be seen; asked again and again");
+            tell(News::Trouble(error.to_string()));
+        } else if now.since(self.logged) >= SUMMARY_INTERVAL {
+            log::warn!("{error}; a notice would not be seen; {} polls failed by now", self.failures);
+        } else {
+            return log::debug!("{error}");
+        }
+        self.logged = now;
+    }
+}
+
+/// The search for what this machine is, an item at a time.
+#[derive(Default)]
+struct Search {
+    instance: Instance,
+    found: usize,
+    failures: u32,
+    due: Moment,
+}
+
+/// Takes from a body what it tells.
+type Reader = fn(&mut Instance, &str);
+
+impl Search {
+    /// Where each part is told, in the order in which it is asked.
+    const ITEMS: [(&str, Reader); 3] = [
+        ("meta-data/instance-id", |instance, body| instance.id = word(body)),
+        ("dynamic/instance-identity/document", read_document),
+        ("meta-data/instance-life-cycle", |instance, body| instance.life_cycle = word(body)),
+    ];
+
+    /// Asks for what is missing; gone when all is told.
+    fn go_on(mut self, client: &mut Client, tell: &dyn Fn(News)) -> Option<Search> {
+        let now = Moment::now();
+        if now < self.due {
+            return Some(self);
+        }
+        if let Err(error) = self.ask(client) {
+            log::debug!("not all is known of this instance: {error}");
+            self.due = now + backoff(Duration::from_secs(1), self.failures, LONGEST_INSTANCE_BACKOFF);
+            self.failures = self.failures.saturating_add(1);
+            return Some(self);
+        }
+        tell(News::Instance(self.instance));
+        None
+    }
+
+    /// Stops at the first error, so that the next poll for a notice is not held up by more than one request.
+    fn ask(&mut self, client: &mut Client) -> Result<(), String> {
+        for (path, read) in Search::ITEMS.iter().skip(self.found) {
+            if let Some(item) = client.get(path).map_err(|error| error.to_string())? {
+                read(&mut self.instance, &item.body);
+            }
+            if self.instance.id.is_none() {
+                return Err(format!("{path} tells no instance id"));
+            }
+            self.found += 1;
+        }
+        Ok(())
+    }
+}
+
+/// A body that is one short word; anything else (a web page) tells nothing.
+fn word(body: &str) -> Option<String> {
+    let word = body.trim();
+    let fits = !word.is_empty() && word.len() <= 64 && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    fits.then(|| word.to_owned())
+}
+
+/// The instance identity document, as far as it is needed.
+fn read_document(instance: &mut Instance, body: &str) {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Document {
+        instance_type: Option<String>,
+        availability_zone: Option<String>,
+        region: Option<String>,
+    }
+    match serde_json::from_str::<Document>(body) {
+        Ok(document) => {
+            instance.kind = document.instance_type;
+            instance.availability_zone = document.availability_zone;
+            instance.region = document.region;
+        }
+        Err(error) => log::warn!("the instance identity document cannot be read: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Moment {
+        Moment::after_boot(Duration::from_millis(ms))
+    }
+
+    #[test]
+    fn a_slow_poll_does_not_shift_the_beat_and_missed_beats_are_not_made_up_for() {
+        let second = Duration::from_secs(1);
+        for (now, next) in
+            [(5000, 6000), (5001, 6000), (5999, 6000), (6000, 7000), (9500, 10_000), (86_405_000, 86_406_000)]
+        {
+            assert_eq!(next_beat(at(5000), second, at(now)), at(next), "{now}");
+        }
+    }
+
+    #[test]
+    fn the_pause_after_errors_grows_and_stays_bounded() {
+        let pause = |interval, failures| {
+            backoff(Duration::from_millis(interval), failures, LONGEST_BACKOFF.max(Duration::from_millis(interval)))
+        };
+        let seconds = [0, 1, 2, 3, 40, u32::MAX].map(|failures| pause(1000, failures).as_secs());
+        assert_eq!(seconds, [1, 2, 4, 5, 5, 5]);
+        assert_eq!(pause(30_000, 9), Duration::from_secs(30));
+    }
+
+    #[test]
+    fn errors_are_told_when_they_begin_and_when_they_end() {
+        let told = std::cell::RefCell::new(Vec::new());
+        let tell = |news| told.borrow_mut().push(news);
+        let mut health = Health::default();
+        health.well(&tell);
+        (1..=3).for_each(|second| health.trouble(&Error::Disabled, at(second * 1000), &tell));
+        health.well(&tell);
+        health.well(&tell);
+        assert_eq!(told.into_inner(), [News::Trouble(Error::Disabled.to_string()), News::Well]);
+    }
+
+    #[test]
+    fn a_web_page_in_the_place_of_a_word_tells_nothing() {
+        assert_eq!(word("i-0abc\n"), Some("i-0abc".into()));
+        assert_eq!(word("<html>\n"), None);
+        assert_eq!(word(""), None);
+        assert_eq!(word(&"a".repeat(65)), None);
+    }
+}
