@@ -1,0 +1,237 @@
+//! One machine: how it is made ready, booted, looked into and removed.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Condvar, Mutex};
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::Value;
+
+/// How long anything may take that is not about time itself. Far more than it needs, because the host may be busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// So many machines run at once: each is a boot, and a busy host makes them all slow.
+static FREE: (Mutex<u32>, Condvar) = (Mutex::new(2), Condvar::new());
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// What lies on a machine before it is booted.
+pub struct Plan {
+    dir: PathBuf,
+    name: String,
+    archive: PathBuf,
+}
+
+/// A machine that runs. When this is dropped, or the process ends in whatever way, nothing is left of it.
+pub struct Machine {
+    dir: PathBuf,
+    /// The machine's first process, as the host numbers it.
+    first_process: String,
+    /// Removes the machine when its standard input ends.
+    boot: Child,
+    _turn: Turn,
+}
+
+/// The plan of a machine; `None`, after having said so, where none can be had.
+pub fn plan() -> Option<Plan> {
+    let Some(archive) = std::env::var_os("SPOT_GUARD_TEST_MACHINE") else {
+        skip("SPOT_GUARD_TEST_MACHINE names no archive of a machine's root; `make test`, run by root, makes one");
+        return None;
+    };
+    let name = format!("sg{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let dir = std::env::temp_dir().join(format!("spot-guard-{name}"));
+    fs::create_dir_all(dir.join("items/meta-data/spot")).unwrap();
+    Some(Plan { dir, name, archive: archive.into() })
+}
+
+/// Says on standard error, past what captures a test's output, that the tests here are not run.
+fn skip(because: &str) {
+    assert!(std::env::var_os("SPOT_GUARD_TEST_REQUIRE_ALL").is_none(), "may not be skipped, but {because}");
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    let line = format!("SKIPPED: {test}, because {because}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
+}
+
+impl Plan {
+    /// Puts a file with `mode` at `path`.
+    pub fn file(self, path: &str, mode: u32, text: &str) -> Plan {
+        let path = self.dir.join("files").join(path.trim_start_matches('/'));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file.set_permissions(fs::Permissions::from_mode(mode)).unwrap();
+        self
+    }
+
+    /// Puts a hook at `name` (`pre-drain.d/10-example`) whose script is `script`.
+    pub fn hook(self, name: &str, script: &str) -> Plan {
+        self.file(&format!("/etc/spot-guard/hooks/{name}"), 0o755, &format!("#!/bin/sh\n{script}\n"))
+    }
+
+    /// Lays a drop-in with `settings` over the unit's `[Service]`.
+    pub fn drop_in(self, settings: &str) -> Plan {
+        self.file("/etc/systemd/system/spot-guard.service.d/test.conf", 0o644, &format!("[Service]\n{settings}\n"))
+    }
+
+    /// Boots the machine and waits until it is up.
+    pub fn boot(self) -> Machine {
+        let turn = Turn::take();
+        let own = PathBuf::from(env!("CARGO_BIN_EXE_spot-guard"));
+        let imds = own.with_file_name("imds-stand-in");
+        assert!(imds.exists(), "{} is missing: cargo build --workspace --bins", imds.display());
+        let binary = std::env::var_os("SPOT_GUARD_TEST_BINARY").map_or(own, PathBuf::from);
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/machine/boot");
+        let mut boot = Command::new(script)
+            .arg(&self.name)
+            .args([&self.dir, &self.archive, &binary, &imds])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = String::new();
+        BufReader::new(boot.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        let first_process = said.strip_prefix("up ").expect("the machine did not boot").trim().to_owned();
+        let machine = Machine { dir: self.dir, first_process, boot, _turn: turn };
+        machine.wait_for("the end of the boot", || {
+            ["running", "degraded"].contains(&machine.says(&["systemctl", "is-system-running"]).trim())
+        });
+        machine
+    }
+}
+
+impl Machine {
+    /// What `command` writes on the machine to standard output, whatever it exits with.
+    pub fn says(&self, command: &[&str]) -> String {
+        let output = self.command(command).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Runs `command` on the machine; it must succeed.
+    pub fn run(&self, command: &[&str]) {
+        let output = self.command(command).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command:?}: {}: {told}", output.status);
+    }
+
+    fn command(&self, command: &[&str]) -> Command {
+        let mut enter = Command::new("nsenter");
+        enter.args(["--target", &self.first_process, "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"]);
+        enter.args(command).stdin(Stdio::null());
+        enter
+    }
+
+    /// A property of spot-guard's unit.
+    pub fn unit(&self, property: &str) -> String {
+        let property = format!("--property={property}");
+        self.says(&["systemctl", "show", "--value", &property, "spot-guard"]).trim().to_owned()
+    }
+
+    /// The journal of spot-guard's unit, messages only. It can still be read when the machine is off.
+    pub fn journal(&self) -> String {
+        let journal = self.path("/var/log/journal");
+        let output = Command::new("journalctl")
+            .args(["--quiet", "--no-pager", "--unit=spot-guard", "--output=cat", "--directory"])
+            .arg(journal)
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Where the host sees `path` of the machine.
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.dir.join("root").join(path.trim_start_matches('/'))
+    }
+
+    /// What is in a file of the machine; nothing where it is not there.
+    pub fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.path(path)).unwrap_or_default()
+    }
+
+    /// Makes an empty file on the machine.
+    pub fn touch(&self, path: &str) {
+        fs::write(self.path(path), "").unwrap();
+    }
+
+    pub fn wait_for_file(&self, path: &str) {
+        self.wait_for(path, || self.path(path).exists());
+    }
+
+    /// Lets the metadata service announce the instance's termination.
+    pub fn interrupt(&self, left: Duration) {
+        let time = in_whole_seconds(SystemTime::now() + left);
+        let notice = self.dir.join("items/meta-data/spot/instance-action");
+        let new = notice.with_extension("new");
+        fs::write(&new, format!(r#"{{"action":"terminate","time":"{time}"}}"#)).unwrap();
+        fs::rename(new, notice).unwrap();
+    }
+
+    /// The records on the machine, the oldest first.
+    pub fn records(&self) -> Vec<Value> {
+        let folder = self.path("/var/lib/spot-guard/responses");
+        let entries = fs::read_dir(folder).map(|entries| entries.map(|entry| entry.unwrap().path()).collect());
+        let mut paths: Vec<PathBuf> = entries.unwrap_or_default();
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+        paths.sort();
+        paths.iter().map(|path| serde_json::from_slice(&fs::read(path).unwrap()).unwrap()).collect()
+    }
+
+    /// Waits until `seen`; `what` names it where it does not come.
+    pub fn wait_for(&self, what: &str, seen: impl Fn() -> bool) {
+        let began = Instant::now();
+        while !seen() {
+            assert!(began.elapsed() < PATIENCE, "{what} did not come; the journal says:\n{}", self.journal());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Waits until `seen`, which must take `most` at the most, and gives back how long it took.
+    pub fn wait_at_most(&self, most: Duration, what: &str, seen: impl Fn() -> bool) -> Duration {
+        let began = Instant::now();
+        self.wait_for(what, seen);
+        let took = began.elapsed();
+        assert!(took <= most, "{what} took {took:?}; the journal says:\n{}", self.journal());
+        took
+    }
+
+    /// Whether the machine is off.
+    pub fn is_off(&self) -> bool {
+        !Path::new("/proc").join(&self.first_process).exists()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        drop(self.boot.stdin.take());
+        let _ = self.boot.wait();
+    }
+}
+
+/// The right to run a machine.
+struct Turn;
+
+impl Turn {
+    fn take() -> Turn {
+        let (free, freed) = &FREE;
+        let mut free = freed.wait_while(free.lock().unwrap(), |free| *free == 0).unwrap();
+        *free -= 1;
+        Turn
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let (free, freed) = &FREE;
+        *free.lock().unwrap() += 1;
+        freed.notify_one();
+    }
+}
+
+/// RFC 3339 in whole seconds, as the metadata service writes it.
+fn in_whole_seconds(time: SystemTime) -> String {
+    let text = spot_guard::moment::Timestamp::from(time).to_string();
+    format!("{}Z", text.split('.').next().unwrap_or_default())
+}
