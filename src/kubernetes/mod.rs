@@ -3,8 +3,23 @@
 //! Knows kubeconfigs, TLS, requests and the shapes on the wire. Knows nothing of notices or of what is to be drained:
 //! it carries out single requests and says what came back.
 
+mod addresses;
 mod api;
+mod certificate;
+mod client;
+mod credentials;
+mod exec;
+mod identify;
 mod keeper;
+mod kubeconfig;
+mod link;
+mod node;
+mod pods;
+mod proxy;
+mod secret;
+mod tls;
+mod watch;
 
 pub use api::{Annotation, Api, Condition, NodeEvent, NodePatch, PodNews, WatchEnd};
+use client::Client;
 pub use keeper::{Keeper, Standing};
