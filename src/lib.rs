@@ -21,6 +21,7 @@ pub mod kubernetes;
 pub mod moment;
 pub mod notice;
 pub mod objects;
+pub mod observe;
 pub mod process;
 pub mod signals;
 pub mod systemd;

@@ -1,3 +1,51 @@
 //! The command line: what was asked for, by whom it is done, and the exit code.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. Answers go to standard output, everything else to
+//! standard error.
 
-pub mod run;
+mod arguments;
+mod config;
+mod run;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use arguments::{Asked, Command};
+
+/// Wrong usage or configuration.
+const WRONG: u8 = 2;
+
+/// Does what the arguments (without the program's name) ask for.
+pub fn main(
+    arguments: impl Iterator<Item = OsString>,
+    environment: impl Iterator<Item = (OsString, OsString)>,
+) -> ExitCode {
+    let (command, sources) = match arguments::read(arguments, environment) {
+        Asked::Command(command, sources) => (command, *sources),
+        Asked::Answer(text) => return answer(&text),
+        Asked::Wrong(usage) => {
+            complain(usage.trim_end());
+            complain("Run spot-guard --help for what there is.");
+            return ExitCode::from(WRONG);
+        }
+    };
+    match command {
+        Command::Run(_) => run::run(&sources),
+        Command::Config(asked) => config::config(&asked, &sources),
+    }
+}
+
+/// Writes an answer to standard output; failed if nobody takes it.
+fn answer(text: &str) -> ExitCode {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Writes a line to standard error, if anybody takes it.
+fn complain(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}

@@ -23,7 +23,7 @@ use schema::SCHEMA;
 pub use duration::{DurationError, duration_text, parse_duration};
 pub use problem::{Complaint, Hint, Origin, Problem};
 pub use settings::*;
-pub use value::{Value, without_password};
+pub use value::{Value, quoted, without_password};
 
 /// Where settings are looked for, later ones winning: files, then the environment, then flags.
 #[derive(Clone, Debug)]
@@ -53,6 +53,20 @@ pub struct Flags {
     pub state: Option<PathBuf>,
     pub runtime: Option<PathBuf>,
     pub dry_run: bool,
+}
+
+impl Flags {
+    /// What is wrong with the flags themselves: wrong usage, whatever the other sources say.
+    pub fn problems(&self) -> Vec<Problem> {
+        self.fragments().filter_map(Result::err).flatten().collect()
+    }
+
+    fn fragments(&self) -> impl Iterator<Item = Fragment> {
+        self.settings.iter().filter_map(|(flag, value)| {
+            let row = SCHEMA.iter().position(|row| row.flag == Some(*flag))?;
+            Some(fragment::from_text(row, value, Origin::Flag(flag)))
+        })
+    }
 }
 
 /// What came of the sources.
@@ -87,18 +101,11 @@ pub fn load(sources: &Sources) -> Loaded {
     merged.problems.extend(unreadable);
     environment::aws_endpoint_mode(environment).into_iter().for_each(|fragment| merged.add(fragment));
     for place in places {
-        match place.text {
-            Ok(text) => merged.add(fragment::from_file(&place.path, &text)),
-            Err(problem) => merged.problems.push(problem),
-        }
+        merged.add(file_fragment(&place.path, place.text));
     }
     environment::aws_endpoint(environment).into_iter().for_each(|fragment| merged.add(fragment));
     environment::ours(environment).into_iter().for_each(|fragment| merged.add(fragment));
-    for (flag, value) in &sources.flags.settings {
-        if let Some(row) = SCHEMA.iter().position(|row| row.flag == Some(*flag)) {
-            merged.add(fragment::from_text(row, value, Origin::Flag(flag)));
-        }
-    }
+    sources.flags.fragments().for_each(|fragment| merged.add(fragment));
 
     let Merged { assignments, problems } = merged;
     let mut settings = settings(assignments.values());
@@ -110,11 +117,12 @@ pub fn load(sources: &Sources) -> Loaded {
 
 /// What is wrong with one file, taken by itself.
 pub fn check_file(path: &Path) -> Vec<Problem> {
-    match places::read_file(path).map(|text| fragment::from_file(path, &text)) {
-        Ok(Ok(_)) => Vec::new(),
-        Ok(Err(problems)) => problems,
-        Err(problem) => vec![problem],
-    }
+    file_fragment(path, places::read_file(path)).err().unwrap_or_default()
+}
+
+fn file_fragment(path: &Path, text: Result<String, Complaint>) -> Fragment {
+    let problem = |complaint| vec![Problem { origin: Origin::file(path), complaint }];
+    text.map_err(problem).and_then(|text| fragment::from_file(path, &text))
 }
 
 /// The settings when nobody sets anything.

@@ -14,7 +14,7 @@ const MOST_FILES: usize = 256;
 /// A file of settings, and what is in it.
 pub struct Place {
     pub path: PathBuf,
-    pub text: Result<String, Problem>,
+    pub text: Result<String, Complaint>,
 }
 
 /// Reads the files in the order in which they count, later ones over earlier ones.
@@ -72,8 +72,8 @@ fn is_fragment(path: &Path) -> bool {
 }
 
 /// The text of a file. A link to `/dev/null` is an empty file; what else is no regular file might never end.
-pub fn read_file(path: &Path) -> Result<String, Problem> {
-    let unreadable = |why: String| Problem { origin: Origin::file(path), complaint: Complaint::Unreadable(why) };
+pub fn read_file(path: &Path) -> Result<String, Complaint> {
+    let unreadable = Complaint::Unreadable;
     if path.canonicalize().is_ok_and(|target| target == Path::new("/dev/null")) {
         return Ok(String::new());
     }

@@ -1,0 +1,183 @@
+//! The arguments: options that every command takes, before or after it, and the commands.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use argh::FromArgs;
+
+use crate::config::{Files, Flags, Sources};
+
+/// What the arguments ask for.
+pub enum Asked {
+    Command(Command, Box<Sources>),
+    /// A text for standard output: help, or the version.
+    Answer(String),
+    /// What is wrong with them.
+    Wrong(String),
+}
+
+/// Makes an EC2 Spot interruption harmless: cordons the node, drains its pods in the time that is left, runs hooks and
+/// keeps a record. Options may stand before or after the command, as --name VALUE or --name=VALUE.
+#[derive(FromArgs, Debug)]
+struct Arguments {
+    /// read this file instead of the folders below /usr/lib, /etc and /run
+    #[argh(option, arg_name = "FILE")]
+    config: Option<String>,
+    /// the kubeconfig to use
+    #[argh(option, arg_name = "FILE")]
+    kubeconfig: Option<String>,
+    /// the name of this machine's Node
+    #[argh(option, arg_name = "NAME")]
+    node_name: Option<String>,
+    /// the metadata service, http://HOST[:PORT]
+    #[argh(option, arg_name = "URL")]
+    imds_endpoint: Option<String>,
+    /// the folder of <phase>.d folders, instead of /etc/spot-guard/hooks and /usr/lib/spot-guard/hooks
+    #[argh(option, arg_name = "DIR")]
+    hooks_dir: Option<String>,
+    /// what must outlive a reboot (/var/lib/spot-guard)
+    #[argh(option, arg_name = "DIR")]
+    state_dir: Option<String>,
+    /// what need not (/run/spot-guard)
+    #[argh(option, arg_name = "DIR")]
+    runtime_dir: Option<String>,
+    /// error, warn, info or debug
+    #[argh(option, arg_name = "LEVEL")]
+    log_level: Option<String>,
+    /// change nothing: ask the API server for dry runs, name hooks and do not run them
+    #[argh(switch)]
+    dry_run: bool,
+    /// print the version
+    #[argh(switch)]
+    version: bool,
+    #[argh(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(FromArgs, Debug)]
+#[argh(subcommand)]
+pub enum Command {
+    Run(RunCommand),
+    Config(ConfigCommand),
+}
+
+/// The daemon: waits for a notice and responds to it. What the systemd unit starts.
+#[derive(FromArgs, Debug)]
+#[argh(subcommand, name = "run")]
+pub struct RunCommand {}
+
+/// Print the effective settings, each with where it came from.
+#[derive(FromArgs, Debug)]
+#[argh(subcommand, name = "config")]
+pub struct ConfigCommand {
+    /// only say what is wrong; with FILE in these files alone
+    #[argh(switch)]
+    pub check: bool,
+    /// files to check
+    #[argh(positional, arg_name = "FILE")]
+    pub files: Vec<String>,
+}
+
+/// Options of all commands that take a value; argh wants them before the command.
+const COMMON: [&str; 8] =
+    ["config", "kubeconfig", "node-name", "imds-endpoint", "hooks-dir", "state-dir", "runtime-dir", "log-level"];
+const COMMON_SWITCHES: [&str; 1] = ["dry-run"];
+
+/// Reads the arguments, without the program's name, and gathers where settings come from.
+pub fn read(
+    arguments: impl Iterator<Item = OsString>,
+    environment: impl Iterator<Item = (OsString, OsString)>,
+) -> Asked {
+    let mut written = Vec::new();
+    for argument in arguments {
+        match argument.into_string() {
+            Ok(argument) => written.push(argument),
+            Err(argument) => return Asked::Wrong(format!("{argument:?} is no UTF-8")),
+        }
+    }
+    let arranged = match arrange(written) {
+        Ok(arranged) => arranged,
+        Err(wrong) => return Asked::Wrong(wrong),
+    };
+    let arranged: Vec<&str> = arranged.iter().map(String::as_str).collect();
+    let mut asked = match Arguments::from_args(&["spot-guard"], &arranged) {
+        Ok(asked) => asked,
+        Err(early) if early.status.is_ok() => return Asked::Answer(early.output),
+        Err(early) => return Asked::Wrong(early.output),
+    };
+    if asked.version {
+        return Asked::Answer(format!("spot-guard {}\n", env!("CARGO_PKG_VERSION")));
+    }
+    match asked.command.take() {
+        Some(command) => match sources(asked, environment) {
+            Ok(sources) => Asked::Command(command, Box::new(sources)),
+            Err(wrong) => Asked::Wrong(wrong),
+        },
+        None => Asked::Wrong("spot-guard needs a command: run or config".to_owned()),
+    }
+}
+
+/// Splits `--name=value`, which argh does not take, and puts the options of all commands before the command.
+fn arrange(written: Vec<String>) -> Result<Vec<String>, String> {
+    let (mut common, mut others) = (Vec::new(), Vec::new());
+    let mut rest = written.into_iter();
+    while let Some(argument) = rest.next() {
+        if argument == "--" {
+            others.push(argument);
+            others.extend(rest);
+            break;
+        }
+        let Some(option) = argument.strip_prefix("--") else {
+            others.push(argument);
+            continue;
+        };
+        let (name, value) = option.split_once('=').map_or((option, None), |(name, value)| (name, Some(value)));
+        if COMMON.contains(&name) {
+            let value = value.map(str::to_owned).or_else(|| rest.next());
+            common.push(format!("--{name}"));
+            common.push(value.ok_or_else(|| format!("--{name} needs a value"))?);
+        } else if COMMON_SWITCHES.contains(&name) {
+            if value.is_some() {
+                return Err(format!("--{name} takes no value"));
+            }
+            common.push(argument);
+        } else {
+            others.push(format!("--{name}"));
+            others.extend(value.map(str::to_owned));
+        }
+    }
+    common.append(&mut others);
+    Ok(common)
+}
+
+fn sources(asked: Arguments, environment: impl Iterator<Item = (OsString, OsString)>) -> Result<Sources, String> {
+    let folder = |name, path: Option<String>| path.map(|path| absolute(name, &path)).transpose();
+    let files = match folder("config", asked.config)? {
+        Some(file) => Files::One(file),
+        None => Files::Places(PathBuf::from("/")),
+    };
+    let kubeconfig = folder("kubeconfig", asked.kubeconfig)?.map(|path| path.to_string_lossy().into_owned());
+    let settings = [
+        ("kubeconfig", kubeconfig),
+        ("node-name", asked.node_name),
+        ("imds-endpoint", asked.imds_endpoint),
+        ("log-level", asked.log_level),
+    ];
+    let flags = Flags {
+        settings: settings.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
+        hooks: folder("hooks-dir", asked.hooks_dir)?,
+        state: folder("state-dir", asked.state_dir)?,
+        runtime: folder("runtime-dir", asked.runtime_dir)?,
+        dry_run: asked.dry_run,
+    };
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    let environment = environment.map(|(name, value)| (text(name), text(value))).collect();
+    match flags.problems().first() {
+        Some(problem) => Err(problem.to_string()),
+        None => Ok(Sources { files, environment, flags }),
+    }
+}
+
+fn absolute(name: &str, path: &str) -> Result<PathBuf, String> {
+    std::path::absolute(Path::new(path)).map_err(|e| format!("--{name} {path:?}: {e}"))
+}

@@ -1,0 +1,3 @@
+//! What spot-guard shows of itself.
+
+pub mod log;
