@@ -1,0 +1,277 @@
+//! Runs the real binary with folders of its own, and watches what it says and writes.
+//!
+//! Knows its flags, its log on standard error and its record. Knows nothing of clusters.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use crate::folder::Folder;
+use crate::imds::Imds;
+
+/// How spot-guard is to be run.
+pub struct Setup {
+    program: PathBuf,
+    folder: Folder,
+    config: String,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+/// The running spot-guard; its processes end and its folders go when this is dropped.
+pub struct Guard {
+    setup: Setup,
+    child: Child,
+    lines: Arc<Mutex<Vec<Line>>>,
+}
+
+/// A line of its log.
+#[derive(Clone, Debug)]
+pub struct Line {
+    pub at: Instant,
+    pub text: String,
+}
+
+/// What a process uses, in KiB (`/proc/PID/status`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    pub resident: u64,
+    pub peak: u64,
+}
+
+impl Setup {
+    /// Runs `program` (`env!("CARGO_BIN_EXE_spot-guard")`), or the one that `SPOT_GUARD_TEST_BINARY` names.
+    pub fn new(program: &str) -> Setup {
+        let named = std::env::var_os("SPOT_GUARD_TEST_BINARY");
+        let folder = Folder::new("guard");
+        for name in ["hooks", "state", "run", "out"] {
+            fs::create_dir(folder.path().join(name)).expect("make a folder");
+        }
+        Setup {
+            program: named.map_or_else(|| PathBuf::from(program), PathBuf::from),
+            folder,
+            config: String::new(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+        }
+    }
+
+    pub fn imds(self, imds: &Imds) -> Setup {
+        self.argument("--imds-endpoint").argument(&imds.endpoint())
+    }
+
+    pub fn kubeconfig(self, path: &Path) -> Setup {
+        self.argument("--kubeconfig").argument(&path.display().to_string())
+    }
+
+    pub fn without_kubernetes(self) -> Setup {
+        self.config("[kubernetes]\nmode = \"off\"")
+    }
+
+    /// Adds lines of TOML.
+    pub fn config(mut self, toml: &str) -> Setup {
+        self.config.push_str(toml);
+        self.config.push('\n');
+        self
+    }
+
+    pub fn argument(mut self, argument: &str) -> Setup {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    pub fn environment(mut self, name: &str, value: &str) -> Setup {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Puts a hook of shell into place. `$OUT` in it is the folder of [`Setup::out`]: a hook's environment is cleared.
+    pub fn hook(self, phase: &str, name: &str, script: &str) -> Setup {
+        let folder = self.folder.path().join(format!("hooks/{phase}.d"));
+        fs::create_dir_all(&folder).expect("make a folder of hooks");
+        let file = folder.join(name);
+        let text = format!("#!/bin/sh\n{}\n", script.replace("$OUT", &self.out().display().to_string()));
+        fs::write(&file, text).expect("write a hook");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("make a hook executable");
+        self
+    }
+
+    /// Where hooks leave what they want to tell the test.
+    pub fn out(&self) -> PathBuf {
+        self.folder.path().join("out")
+    }
+
+    /// A folder for all else that goes with this run, kubeconfigs for instance.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Runs `spot-guard run`.
+    pub fn start(self) -> Guard {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let child = spawn(&self, &lines);
+        Guard { setup: self, child, lines }
+    }
+
+    /// Runs another subcommand to its end, with the same flags.
+    pub fn output(&self, subcommand: &[&str]) -> std::process::Output {
+        self.command(subcommand).output().expect("run spot-guard")
+    }
+
+    fn command(&self, subcommand: &[&str]) -> Command {
+        let at = |name: &str| self.folder.path().join(name);
+        fs::write(at("config.toml"), &self.config).expect("write the configuration");
+        let mut command = Command::new(&self.program);
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.args(subcommand);
+        let folders =
+            [("--config", "config.toml"), ("--hooks-dir", "hooks"), ("--state-dir", "state"), ("--runtime-dir", "run")];
+        for (flag, name) in folders {
+            command.arg(flag).arg(at(name));
+        }
+        command.args(&self.arguments).stdin(Stdio::null());
+        command
+    }
+}
+
+impl Guard {
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).expect("a process id"))
+    }
+
+    pub fn out(&self) -> PathBuf {
+        self.setup.out()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).expect("signal spot-guard");
+    }
+
+    /// Ends it at once, as a crash would.
+    pub fn kill(&mut self) {
+        self.signal(Signal::SIGKILL);
+        self.child.wait().expect("wait for spot-guard");
+    }
+
+    /// Starts it again with the same folders, after it has ended.
+    pub fn start_again(&mut self) {
+        self.child = spawn(&self.setup, &self.lines);
+    }
+
+    /// Asks it to end and waits for that.
+    pub fn stop(&mut self, within: Duration) -> ExitStatus {
+        self.signal(Signal::SIGTERM);
+        self.wait_end(within)
+    }
+
+    pub fn wait_end(&mut self, within: Duration) -> ExitStatus {
+        let child = &mut self.child;
+        let ended = crate::wait::wait(within, || child.try_wait().expect("wait for spot-guard"));
+        ended.unwrap_or_else(|| panic!("still runs after {within:?}\n{}", self.log()))
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("look after spot-guard").is_none()
+    }
+
+    pub fn lines(&self) -> Vec<Line> {
+        held(&self.lines).clone()
+    }
+
+    /// All it has said so far.
+    pub fn log(&self) -> String {
+        self.lines().into_iter().map(|line| line.text + "\n").collect()
+    }
+
+    /// Waits for a line with `text` in it.
+    pub fn wait_line(&self, text: &str, within: Duration) -> Line {
+        self.expect(&format!("a line with {text:?}"), within, || {
+            self.lines().into_iter().find(|l| l.text.contains(text))
+        })
+    }
+
+    /// The record of the newest response, once there is one.
+    pub fn record(&self) -> Option<Value> {
+        let folder = fs::read_dir(self.setup.folder.path().join("state/responses")).ok()?;
+        let files = folder.filter_map(|entry| Some(entry.ok()?.path()));
+        let newest = files.filter(|path| path.extension().is_some_and(|e| e == "json")).max()?;
+        serde_json::from_slice(&fs::read(newest).ok()?).ok()
+    }
+
+    /// What `status.json` says.
+    pub fn status(&self) -> Option<Value> {
+        serde_json::from_slice(&fs::read(self.setup.folder.path().join("run/status.json")).ok()?).ok()
+    }
+
+    /// Waits until the newest record is as wanted.
+    pub fn wait_record(&self, what: &str, within: Duration, wanted: impl Fn(&Value) -> bool) -> Value {
+        self.expect(&format!("a record: {what}"), within, || self.record().filter(&wanted))
+    }
+
+    /// Waits until the newest response has ended; its record.
+    pub fn wait_done(&self, within: Duration) -> Value {
+        self.wait_record("the response has ended", within, |record| !record["outcome"].is_null())
+    }
+
+    /// Waits for `seen`, and shows the log and the record where it does not come.
+    pub fn expect<T>(&self, what: &str, within: Duration, seen: impl FnMut() -> Option<T>) -> T {
+        crate::wait::wait(within, seen).unwrap_or_else(|| {
+            let record = self.record().map(|r| format!("{r:#}")).unwrap_or_default();
+            panic!("waited {within:?} in vain: {what}\n{}\n{record}", self.log())
+        })
+    }
+
+    pub fn memory(&self) -> Memory {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("read /proc");
+        let of = |name: &str| {
+            let line = status.lines().find(|line| line.starts_with(name));
+            line.and_then(|line| line.split_whitespace().nth(1)).and_then(|kib| kib.parse().ok()).unwrap_or(0)
+        };
+        Memory { resident: of("VmRSS:"), peak: of("VmHWM:") }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if self.is_running() {
+            // So that it can end what it has started; then at once.
+            let _ = kill(self.pid(), Signal::SIGTERM);
+            let _ = kill(self.pid(), Signal::SIGTERM);
+            if crate::wait::wait(Duration::from_secs(2), || self.child.try_wait().ok().flatten()).is_none() {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+            }
+        }
+        if thread::panicking() {
+            eprintln!("--- spot-guard's log\n{}---", self.log());
+        }
+    }
+}
+
+fn spawn(setup: &Setup, lines: &Arc<Mutex<Vec<Line>>>) -> Child {
+    let mut command = setup.command(&["run"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("run spot-guard");
+    let (stderr, lines) = (child.stderr.take().expect("its standard error"), Arc::clone(lines));
+    thread::spawn(move || collect(stderr, &lines));
+    child
+}
+
+fn collect(stderr: ChildStderr, lines: &Mutex<Vec<Line>>) {
+    for text in BufReader::new(stderr).lines().map_while(Result::ok) {
+        held(lines).push(Line { at: Instant::now(), text });
+    }
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

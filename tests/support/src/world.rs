@@ -1,0 +1,93 @@
+//! All that a test of the real binary needs: a metadata service, a cluster with a node, its kubelet, spot-guard itself.
+
+use std::time::{Duration, Instant};
+
+use crate::cluster::{Audited, Cluster, TestNode};
+use crate::faults::Faults;
+use crate::guard::{Guard, Setup};
+use crate::imds::{Imds, SPOT};
+use crate::kubeconfig::Kubeconfigs;
+use crate::kubelet::Kubelet;
+use crate::pods::PodSpec;
+
+/// How long spot-guard may take to be ready, on a busy machine.
+const STARTUP: Duration = Duration::from_secs(20);
+
+/// One node's world.
+pub struct World {
+    pub imds: Imds,
+    pub cluster: Cluster,
+    pub node: TestNode,
+    pub kubelet: Kubelet,
+    /// Between spot-guard and the API server; the test itself goes around it.
+    pub faults: Faults,
+}
+
+impl World {
+    /// A world for the test of this name, with these pods, on the cluster that the environment names or a stand-in.
+    pub fn new(purpose: &str, pods: &[PodSpec]) -> World {
+        World::on(Cluster::for_test(), purpose, pods)
+    }
+
+    /// A world on a stand-in, for what a real cluster cannot be told to do.
+    pub fn on_stand_in(purpose: &str, pods: &[PodSpec]) -> World {
+        World::on(Cluster::stand_in(), purpose, pods)
+    }
+
+    fn on(cluster: Cluster, purpose: &str, pods: &[PodSpec]) -> World {
+        let imds = Imds::on_loopback();
+        let node = cluster.make_node(purpose, &imds.instance_id());
+        cluster.make_pods(&node, pods);
+        let kubelet = Kubelet::start(&cluster, &node);
+        let faults = Faults::before(cluster.server());
+        World { imds, cluster, node, kubelet, faults }
+    }
+
+    /// spot-guard for this world, with kubeadm's kind of kubeconfig. `program`: `env!("CARGO_BIN_EXE_spot-guard")`.
+    pub fn setup(&self, program: &str) -> Setup {
+        let setup = self.setup_without_cluster(program);
+        let kubeconfig = self.kubeconfigs(&setup).combined();
+        setup.kubeconfig(&kubeconfig)
+    }
+
+    /// spot-guard for this world, which is told of no cluster.
+    pub fn setup_without_cluster(&self, program: &str) -> Setup {
+        Setup::new(program).imds(&self.imds).argument("--log-level").argument("debug")
+    }
+
+    /// Kubeconfigs of this node, by way of the proxy, in the folder of `setup`.
+    pub fn kubeconfigs(&self, setup: &Setup) -> Kubeconfigs<'_> {
+        Kubeconfigs::new(&self.cluster, &self.node.name, setup.folder()).through(&self.faults.server())
+    }
+
+    /// Runs spot-guard and waits until it knows its node: what comes then finds it warm.
+    pub fn start(&self, setup: Setup) -> Guard {
+        let guard = setup.start();
+        guard.expect("spot-guard has read its node", STARTUP, || {
+            self.audit().iter().find(|request| request.what() == "get nodes" && request.code == 200).map(|_| ())
+        });
+        self.wait_polled(&guard);
+        guard
+    }
+
+    /// Waits until IMDS was asked for a notice, and said that there is none.
+    pub fn wait_polled(&self, guard: &Guard) {
+        guard.expect("IMDS is polled", STARTUP, || self.imds.log().iter().find(|asked| asked.path == SPOT).map(|_| ()));
+    }
+
+    /// Announces a Spot termination so many seconds from now, and waits until it was served; that moment.
+    pub fn interrupt(&self, guard: &Guard, seconds: u64) -> Instant {
+        self.imds.interrupt("terminate", Duration::from_secs(seconds));
+        guard.expect("the notice is served", STARTUP, || self.imds.first_served(SPOT))
+    }
+
+    pub fn audit(&self) -> Vec<Audited> {
+        self.cluster.audit_of(&self.node)
+    }
+
+    /// Requests to evict or delete a pod, in the order of arrival.
+    pub fn asks(&self) -> Vec<Audited> {
+        let all = self.audit().into_iter();
+        all.filter(|request| matches!(request.what().as_str(), "create pods/eviction" | "delete pods")).collect()
+    }
+}
