@@ -187,6 +187,58 @@ impl Clock {
     }
 }
 
+/// Durations as the record writes them: seconds, to the millisecond.
+pub mod seconds {
+    use super::*;
+
+    pub fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(to_seconds(*time))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        Ok(from_seconds(f64::deserialize(deserializer)?))
+    }
+}
+
+/// The same where there may be none.
+pub mod optional_seconds {
+    use super::*;
+
+    pub fn serialize<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        time.map(to_seconds).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+        Ok(<Option<f64>>::deserialize(deserializer)?.map(from_seconds))
+    }
+}
+
+/// The same by name.
+pub mod named_seconds {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    pub fn serialize<S: Serializer>(times: &BTreeMap<String, Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(times.iter().map(|(name, time)| (name, to_seconds(*time))))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Duration>, D::Error> {
+        let times = <BTreeMap<String, f64>>::deserialize(deserializer)?;
+        Ok(times.into_iter().map(|(name, time)| (name, from_seconds(time))).collect())
+    }
+}
+
+/// Seconds as a number with a fraction.
+pub fn to_seconds(time: Duration) -> f64 {
+    milliseconds(time) as f64 / 1000.0
+}
+
+/// The other way, to the nearest millisecond; nothing for what is no duration.
+pub fn from_seconds(seconds: f64) -> Duration {
+    // A cast of what is negative, too large or no number stops at the bounds.
+    Duration::from_millis((seconds * 1000.0).round() as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
