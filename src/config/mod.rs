@@ -12,6 +12,7 @@ mod problem;
 pub mod schema;
 pub mod selector;
 mod settings;
+mod terms;
 mod value;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use schema::SCHEMA;
 pub use duration::{DurationError, duration_text, parse_duration};
 pub use problem::{Complaint, Hint, Origin, Problem};
 pub use settings::*;
+pub use terms::Terms;
 pub use value::{Value, quoted, without_password};
 
 /// Where settings are looked for, later ones winning: files, then the environment, then flags.

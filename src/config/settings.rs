@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::moment;
 use crate::objects::Taint;
 
 /// Everything that can be set, with nothing left to check.
@@ -42,6 +43,18 @@ pub enum Reaction {
     Ignore,
 }
 
+impl Reaction {
+    /// The word for it in settings and in a hook's environment.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reaction::Drain => "drain",
+            Reaction::Cordon => "cordon",
+            Reaction::Observe => "observe",
+            Reaction::Ignore => "ignore",
+        }
+    }
+}
+
 /// `kubernetes.mode`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -70,28 +83,35 @@ pub struct Kubernetes {
 }
 
 /// `[drain]`
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Drain {
+    #[serde(rename = "delay_seconds", with = "moment::seconds")]
     pub delay: Duration,
     /// `None`: 15 s if there are post-drain hooks.
+    #[serde(rename = "reserve_seconds", with = "moment::optional_seconds")]
     pub reserve: Option<Duration>,
     /// `None`: nothing caps a pod's own grace but the deadline.
+    #[serde(rename = "grace_period_limit_seconds", with = "moment::optional_seconds")]
     pub grace_period_limit: Option<Duration>,
     pub respect_budgets: bool,
     /// `None`: no pod is left alone.
     pub skip: Option<Selector>,
     /// `None`: at the pods' force times.
+    #[serde(rename = "local_after_seconds", with = "moment::optional_seconds")]
     pub local_after: Option<Duration>,
     pub volumes: bool,
 }
 
 /// `[hooks]`
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Hooks {
+    #[serde(rename = "timeout_seconds", with = "moment::seconds")]
     pub timeout: Duration,
     /// By the hook's name.
+    #[serde(rename = "timeouts_seconds", with = "moment::named_seconds")]
     pub timeouts: BTreeMap<String, Duration>,
     /// `None`: a quarter of the window.
+    #[serde(rename = "pre_drain_limit_seconds", with = "moment::optional_seconds")]
     pub pre_drain_limit: Option<Duration>,
 }
 
@@ -120,7 +140,8 @@ pub struct Folders {
 }
 
 /// A label selector in the API server's syntax (`a=b,c!=d,e in (f,g),!h`), read once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Selector {
     pub requirements: Vec<Requirement>,
     /// As it was written.

@@ -1,0 +1,163 @@
+//! The record of a response: what is kept on disk so that a crash, a restart or a reboot loses nothing.
+//!
+//! Knows the shape of the file and how to write it so that it is never half there. What it means belongs to
+//! [`crate::response`].
+
+mod store;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Terms;
+use crate::hooks::Phase;
+use crate::instance::Instance;
+use crate::moment::Timestamp;
+use crate::notice::{InstanceAction, Kind};
+use crate::process::{Exit, Started};
+
+pub use store::{Error, Store, Writer, write_whole};
+
+/// The version of the record and of the status file. Readers ignore fields that they do not know.
+pub const VERSION: u32 = 1;
+
+/// A response as it is written. Times are RFC 3339 in UTC with milliseconds, durations end in `_seconds`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub version: u32,
+    pub id: String,
+    pub clock: ClockWritten,
+    pub notice: NoticeWritten,
+    pub earlier_notices: Vec<NoticeWritten>,
+    pub deadline: Timestamp,
+    /// The announced time had passed at first sight.
+    pub overdue: bool,
+    /// The settings that the response keeps to its end.
+    pub terms: Terms,
+    pub instance: Instance,
+    pub node: NodeWritten,
+    pub pods: Vec<PodWritten>,
+    pub hooks: Vec<HookWritten>,
+    pub phases: Vec<PhaseWritten>,
+    pub local_drain: LocalDrainWritten,
+    /// `None` while the response runs.
+    pub outcome: Option<ResponseOutcome>,
+    pub errors: Vec<String>,
+}
+
+/// What became of a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Gone before the deadline, no container cut.
+    Graceful,
+    /// Gone, but a container was cut at the end of its grace.
+    Killed,
+    /// Not gone.
+    Left,
+}
+
+/// How a response ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResponseOutcome {
+    /// Every pod that was to stop is gone.
+    Complete,
+    /// Some pods were not gone at the deadline.
+    Incomplete,
+    /// The machine was rebooted in the middle.
+    InterruptedByReboot,
+}
+
+/// The clocks at first sight: what the record's times are true to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClockWritten {
+    pub boot_id: String,
+    pub boottime_seconds: f64,
+    pub wall: Timestamp,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NoticeWritten {
+    pub kind: Kind,
+    pub action: InstanceAction,
+    /// Only some kinds of notices have one.
+    pub event_id: Option<String>,
+    /// As the notice said it; absent if it could not be read.
+    pub time: Option<Timestamp>,
+    pub first_seen: Timestamp,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NodeWritten {
+    pub name: Option<String>,
+    /// When the cordon was accepted, or refused for good.
+    pub settled_at: Option<Timestamp>,
+    pub cordoned_by_us: bool,
+    pub labelled_by_us: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PodWritten {
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
+    pub priority: i32,
+    pub grace_seconds: u64,
+    /// `drain.grace-period-limit` made the grace shorter than the pod's own.
+    pub capped: bool,
+    pub asked_at: Option<Timestamp>,
+    pub forced: bool,
+    /// Its containers were stopped on the machine itself, from then on.
+    pub locally_at: Option<Timestamp>,
+    pub gone_at: Option<Timestamp>,
+    /// A container was cut at the end of its grace.
+    pub cut: bool,
+    pub has_claims: bool,
+    pub outcome: Option<Outcome>,
+    pub reason: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HookWritten {
+    pub phase: Phase,
+    pub name: String,
+    /// `start` or `end`, for local-drain.
+    pub argument: Option<String>,
+    /// Which wave of local-drain, from 1; 0 for other phases.
+    pub wave: u32,
+    pub started_at: Option<Timestamp>,
+    /// Absent while it runs.
+    pub seconds: Option<f64>,
+    pub exit: Option<Exit>,
+    pub timed_out: bool,
+    /// Told to end because the response ended.
+    pub stopped: bool,
+    pub output_tail: String,
+    /// The process, as long as it may still live.
+    pub process: Option<Started>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PhaseWritten {
+    pub name: PhaseName,
+    pub started_at: Timestamp,
+    pub ended_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PhaseName {
+    PreDrain,
+    Drain,
+    PostDrain,
+    Done,
+}
+
+/// Where the local drain stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LocalDrainWritten {
+    pub wave: u32,
+    /// Started and not ended.
+    pub active: bool,
+    /// Started without a list of the pods.
+    pub blind: bool,
+}
