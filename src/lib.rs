@@ -23,5 +23,7 @@ pub mod notice;
 pub mod objects;
 pub mod observe;
 pub mod process;
+pub mod record;
+pub mod response;
 pub mod signals;
 pub mod systemd;

@@ -31,7 +31,7 @@ pub fn main(
         }
     };
     match command {
-        Command::Run(_) => run::run(&sources),
+        Command::Run(_) => run::run(sources),
         Command::Config(asked) => config::config(&asked, &sources),
     }
 }

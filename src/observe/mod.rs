@@ -1,3 +1,4 @@
 //! What spot-guard shows of itself.
 
 pub mod log;
+pub mod status;

@@ -1,0 +1,91 @@
+//! The status file: what the daemon sees and is doing, for whoever looks.
+
+use std::io;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::instance::Instance;
+use crate::moment::Timestamp;
+use crate::record::{Record, VERSION, write_whole};
+use crate::response::{Guard, Standing, State};
+
+/// `/run/spot-guard/status.json`.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    pub version: u32,
+    /// When this was written.
+    pub at: Timestamp,
+    pub pid: u32,
+    /// `watching`, `responding` or `done` (the response has ended, its deadline may still be to come).
+    pub state: &'static str,
+    /// The same in words, with more to it.
+    pub words: String,
+    pub instance: Instance,
+    pub imds: Health,
+    pub kubernetes: Kubernetes,
+    /// What is wrong with the settings; what is broken is left out as a whole.
+    pub configuration_problems: Vec<String>,
+    /// The running response as in its record.
+    pub response: Option<Record>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Health {
+    pub ok: bool,
+    pub trouble: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Kubernetes {
+    /// `unknown`, `none` (hooks only), `unready` or `ready`.
+    pub state: &'static str,
+    pub node_name: Option<String>,
+    pub why: Option<String>,
+}
+
+impl Status {
+    pub fn of(
+        guard: &Guard,
+        words: String,
+        imds_trouble: Option<String>,
+        configuration_problems: Vec<String>,
+    ) -> Status {
+        Status {
+            version: VERSION,
+            at: Timestamp::now(),
+            pid: std::process::id(),
+            state: match guard.state() {
+                State::Watching => "watching",
+                State::Responding => "responding",
+                State::Done => "done",
+            },
+            words,
+            instance: guard.instance().clone(),
+            imds: Health { ok: imds_trouble.is_none(), trouble: imds_trouble },
+            kubernetes: Kubernetes::of(guard.standing()),
+            configuration_problems,
+            response: guard.record(),
+        }
+    }
+}
+
+impl Kubernetes {
+    fn of(standing: &Standing) -> Kubernetes {
+        let (state, node_name, why) = match standing {
+            Standing::Unknown => ("unknown", None, None),
+            Standing::None(why) => ("none", None, Some(why.clone())),
+            Standing::Unready(why) => ("unready", None, Some(why.clone())),
+            Standing::Ready { node_name } => ("ready", Some(node_name.clone()), None),
+        };
+        Kubernetes { state, node_name, why }
+    }
+}
+
+/// Writes the status into the runtime folder, as a whole.
+///
+/// # Errors
+/// When the folder or the file cannot be written.
+pub fn write(runtime: &Path, status: &Status) -> io::Result<()> {
+    write_whole(&runtime.join("status.json"), &serde_json::to_vec(status)?)
+}

@@ -1,0 +1,98 @@
+//! Runs the machine's hooks, each on a thread of its own.
+
+use std::path::PathBuf;
+use std::sync::mpsc::Sender;
+
+use super::{Message, Stops, spawn};
+use crate::hooks::{self, Context, Hook, Phase};
+use crate::moment::{Clock, Moment};
+use crate::process::{Ended, Exit, Stop};
+use crate::record::Record;
+use crate::response::{Event, HookOrder};
+
+pub struct HookRunner {
+    to: Sender<Message>,
+    dry_run: bool,
+    running: Stops,
+}
+
+impl HookRunner {
+    pub fn new(to: Sender<Message>, dry_run: bool) -> HookRunner {
+        HookRunner { to, dry_run, running: Stops::new() }
+    }
+
+    /// The hooks that may run; those that may not are named in the log.
+    pub fn find(&self, folders: &[PathBuf]) -> Vec<Hook> {
+        let found = hooks::find(folders);
+        found
+            .refused
+            .iter()
+            .for_each(|refused| log::warn!("hook {}/{} does not run: {}", refused.phase, refused.name, refused.reason));
+        found.hooks
+    }
+
+    /// Runs a hook; its end arrives as an event, whatever happens.
+    pub fn run(&mut self, order: HookOrder, record: Option<Record>) {
+        let number = order.number;
+        let Some(record) = record else { return self.tell_not_started(number, "the response is over".to_owned()) };
+        if self.dry_run {
+            log::info!("dry run: hook {} is not run", order.hook);
+            return self.tell(number, Ended { exit: Exit::Code(0), cut: None, dropped: 0, tail: String::new() });
+        }
+        let stop = Stop::new();
+        self.running.insert(number, stop.clone());
+        let to = self.to.clone();
+        let work = move || {
+            let (environment, input) = told(&order, record);
+            let mut on_start = |started: &_| {
+                drop(to.send(Message::Event(Event::HookStarted { number, started: Clone::clone(started) })))
+            };
+            let ended = hooks::run(&order.hook, order.argument, environment, input, order.ends, &stop, &mut on_start);
+            drop(to.send(Message::Event(Event::HookEnded { number, ended })));
+        };
+        if let Err(error) = spawn("hook", work) {
+            self.tell_not_started(number, format!("cannot start a thread: {error}"));
+        }
+    }
+
+    pub fn stop(&mut self, number: u64) {
+        if let Some(stop) = self.running.remove(&number) {
+            stop.now();
+        }
+    }
+
+    fn tell_not_started(&self, number: u64, why: String) {
+        self.tell(number, Ended { exit: Exit::NotStarted(why), cut: None, dropped: 0, tail: String::new() });
+    }
+
+    fn tell(&self, number: u64, ended: Ended) {
+        drop(self.to.send(Message::Event(Event::HookEnded { number, ended })));
+    }
+}
+
+/// The environment of a hook, and the response on its standard input.
+fn told(order: &HookOrder, mut record: Record) -> (Vec<(String, String)>, Vec<u8>) {
+    if order.hook.phase == Phase::LocalDrain {
+        record.pods.retain(|pod| order.pods.iter().any(|wanted| wanted.uid == pod.uid));
+    }
+    let now = Moment::now();
+    let clock = Clock { boot_id: String::new(), boottime: now, wall: crate::moment::Timestamp::now() };
+    let deadline = crate::response::deadline(&record);
+    let context = Context {
+        phase: order.hook.phase,
+        notice: record.notice.kind.name().to_owned(),
+        response: record.terms.reaction.name().to_owned(),
+        action: Some(record.notice.action.name().to_owned()),
+        response_id: record.id.clone(),
+        deadline: clock.timestamp(deadline),
+        left: now.until(deadline),
+        timeout: now.until(order.ends),
+        node_name: record.node.name.clone(),
+        instance: record.instance.clone(),
+        pods_left: record.node.name.as_ref().map(|_| record.pods.iter().filter(|pod| pod.gone_at.is_none()).count()),
+        pod_uids: order.pods.iter().map(|pod| pod.uid.clone()).collect(),
+        rehearsal: false,
+    };
+    let input = serde_json::to_vec(&record).unwrap_or_default();
+    (context.environment(), input)
+}

@@ -1,0 +1,377 @@
+//! The driver: does what the machine says and tells it what happened.
+//!
+//! Owns the one channel on which everything arrives, and waits on it for a second at most. Decides nothing.
+
+mod hook_runner;
+mod requests;
+
+use std::collections::HashMap;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use std::{fmt, io, thread};
+
+use super::{Action, Event, Guard, Standing, State};
+use crate::config::{self, Problem, Settings, Sources};
+use crate::imds;
+use crate::kubernetes::{self, Keeper};
+use crate::moment::{Clock, Moment, Timestamp};
+use crate::notice;
+use crate::observe::status::{self, Status};
+use crate::process::Stop;
+use crate::record::{Store, Writer};
+use crate::signals::{self, Signal};
+use crate::systemd::{self, Notifier};
+use hook_runner::HookRunner;
+use requests::Requests;
+
+/// No single wait is longer: a machine that was suspended does not wake a long one in time.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// How long systemd is asked to wait for a response that is under way, each second anew.
+const STOP_EXTENSION: Duration = Duration::from_secs(30);
+
+/// How long the last record may take when the daemon ends.
+const LAST_RECORD_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Stack of a thread that sends one request or runs one hook; a TLS handshake with ring takes 48 KiB.
+const STACK: usize = 256 * 1024;
+
+/// Why the daemon cannot run. Nothing of the metadata service or the API server is among it.
+#[derive(Debug)]
+pub enum Error {
+    Thread(io::Error),
+    Signals(io::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Thread(error) => {
+                write!(f, "cannot start a thread: {error}; raise the limit of tasks of this service")
+            }
+            Error::Signals(error) => {
+                write!(f, "cannot listen to signals: {error}; raise the limit of open files of this service")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// What arrives on the channel.
+enum Message {
+    Event(Event),
+    Imds(imds::News),
+    Signal(Signal),
+    /// Whether the machine is being stopped, asked because of SIGTERM.
+    Terminate {
+        machine_stops: bool,
+    },
+    NotRecorded(String),
+}
+
+/// Runs the daemon until it is told to end.
+///
+/// # Errors
+/// When the operating system refuses what no daemon can do without.
+pub fn run(sources: Sources, loaded: config::Loaded, notifier: Notifier) -> Result<(), Error> {
+    let mut driver = Driver::start(sources, loaded, notifier)?;
+    driver.take_up();
+    driver.loop_until_told()
+}
+
+struct Driver {
+    sources: Sources,
+    settings: Arc<Settings>,
+    problems: Vec<Problem>,
+    guard: Guard,
+    sender: Sender<Message>,
+    receiver: Receiver<Message>,
+    requests: Requests,
+    hooks: HookRunner,
+    store: Store,
+    writer: Writer,
+    notifier: Notifier,
+    instance_id: Arc<Mutex<Option<String>>>,
+    imds_trouble: Option<String>,
+    unreadable_notice: Option<String>,
+    status_words: String,
+    status_changed: bool,
+    given_out: u64,
+    recorded: u64,
+    done: bool,
+}
+
+impl Driver {
+    fn start(sources: Sources, loaded: config::Loaded, notifier: Notifier) -> Result<Driver, Error> {
+        let settings = Arc::new(loaded.settings);
+        let (sender, receiver) = mpsc::channel();
+        let to = sender.clone();
+        signals::watch(move |signal| drop(to.send(Message::Signal(signal)))).map_err(Error::Signals)?;
+        let to = sender.clone();
+        imds::poll(&settings.imds, move |news| drop(to.send(Message::Imds(news)))).map_err(Error::Thread)?;
+        let instance_id: Arc<Mutex<Option<String>>> = Arc::default();
+        let keeper = start_keeper(&settings, Arc::clone(&instance_id), sender.clone());
+        let store = Store::new(&settings.folders.state);
+        let to = sender.clone();
+        let writer = Writer::start(store.clone(), move |revision, result| drop(to.send(written(revision, result))))
+            .map_err(Error::Thread)?;
+        Ok(Driver {
+            guard: Guard::new(&settings),
+            requests: Requests::new(keeper, sender.clone()),
+            hooks: HookRunner::new(sender.clone(), settings.dry_run),
+            sources,
+            settings,
+            problems: loaded.problems,
+            sender,
+            receiver,
+            store,
+            writer,
+            notifier,
+            instance_id,
+            imds_trouble: None,
+            unreadable_notice: None,
+            status_words: String::new(),
+            status_changed: true,
+            given_out: 0,
+            recorded: 0,
+            done: false,
+        })
+    }
+
+    /// Takes up the response that an earlier life of the daemon left.
+    fn take_up(&mut self) {
+        let record = match self.store.newest() {
+            Ok(Some(record)) => record,
+            Ok(None) => return,
+            Err(error) => return log::error!("{error}"),
+        };
+        let (actions, closed) = self.guard.take_up(record, &Clock::read().boot_id, Moment::now());
+        if let Some(closed) = closed {
+            log::warn!("response {} was interrupted by a reboot", closed.id);
+            self.write_record(0, &closed);
+        }
+        self.perform(actions);
+    }
+
+    fn loop_until_told(&mut self) -> Result<(), Error> {
+        let watchdog = systemd::watchdog_interval().unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
+        while !self.done {
+            self.notifier.watchdog();
+            self.tell_status();
+            let now = Moment::now();
+            let wait = self.guard.next_wake().map_or(watchdog, |wake| now.until(wake).min(watchdog));
+            match self.receiver.recv_timeout(wait) {
+                Ok(message) => self.take(message),
+                Err(RecvTimeoutError::Timeout) => self.feed(Event::Tick),
+                // Cannot be: this struct holds a sender.
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        self.end();
+        Ok(())
+    }
+
+    /// Ends the daemon: the last record is on disk, or its time is over.
+    fn end(&mut self) {
+        self.notifier.stopping();
+        let by = Moment::now() + LAST_RECORD_PATIENCE;
+        while self.recorded < self.given_out && Moment::now() < by {
+            match self.receiver.recv_timeout(Duration::from_millis(100)) {
+                Ok(Message::Event(Event::Recorded { revision })) => self.recorded = revision,
+                Ok(Message::NotRecorded(_)) | Err(RecvTimeoutError::Disconnected) => return,
+                _ => {}
+            }
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Event(event) => self.take_event(event),
+            Message::Imds(news) => self.take_news(news),
+            Message::Signal(Signal::Terminate) => self.ask_whether_the_machine_stops(),
+            Message::Signal(Signal::Reload) => self.reload(),
+            Message::Signal(Signal::Status) => log::info!("status: {}", self.guard.words(Moment::now())),
+            Message::Terminate { machine_stops } => self.feed(Event::Terminate { machine_stops }),
+            Message::NotRecorded(trouble) => log::error!("{trouble}"),
+        }
+    }
+
+    fn take_event(&mut self, event: Event) {
+        match &event {
+            Event::Recorded { revision } => self.recorded = *revision,
+            Event::Standing(standing) => self.standing_changed(standing.clone()),
+            _ => {}
+        }
+        self.feed(event);
+    }
+
+    fn standing_changed(&mut self, standing: Standing) {
+        self.status_changed = true;
+        match standing {
+            Standing::Unknown => {}
+            Standing::None(why) => log::info!("no cluster: {why}"),
+            Standing::Unready(why) => log::warn!("cluster not ready: {why}"),
+            Standing::Ready { node_name } => {
+                log::info!("node {node_name} is ready");
+                self.requests.tell_of_problems(&self.problems);
+            }
+        }
+    }
+
+    fn take_news(&mut self, news: imds::News) {
+        match news {
+            imds::News::Spot(Some(item), asked) => self.take_item(&item, asked),
+            imds::News::Spot(None, _) => self.feed(Event::Unnoticed),
+            imds::News::Instance(instance) => {
+                *self.instance_id.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = instance.id.clone();
+                self.status_changed = true;
+                self.feed(Event::Instance(instance));
+            }
+            imds::News::Trouble(trouble) => {
+                self.imds_trouble = Some(trouble);
+                self.status_changed = true;
+            }
+            imds::News::Well => {
+                self.imds_trouble = None;
+                self.status_changed = true;
+            }
+        }
+    }
+
+    fn take_item(&mut self, item: &imds::Item, asked: Moment) {
+        let date = item.date.unwrap_or_else(Timestamp::now);
+        match notice::read_instance_action(&item.body, date, asked) {
+            Ok(sighting) => {
+                self.unreadable_notice = None;
+                self.feed(Event::Noticed(sighting));
+            }
+            Err(error) => {
+                let trouble = error.to_string();
+                if self.unreadable_notice.as_ref() != Some(&trouble) {
+                    log::error!("{trouble}");
+                    self.unreadable_notice = Some(trouble);
+                }
+            }
+        }
+    }
+
+    /// Asked on a thread of its own, as the answer may take a second.
+    fn ask_whether_the_machine_stops(&mut self) {
+        if self.guard.is_leaving() || self.guard.state() != State::Responding {
+            return self.feed(Event::Terminate { machine_stops: false });
+        }
+        let to = self.sender.clone();
+        let ask = move || drop(to.send(Message::Terminate { machine_stops: systemd::system_is_stopping() }));
+        if thread::Builder::new().stack_size(STACK).spawn(ask).is_err() {
+            self.feed(Event::Terminate { machine_stops: false });
+        }
+    }
+
+    fn reload(&mut self) {
+        let loaded = config::load(&self.sources);
+        self.status_changed = true;
+        if !loaded.problems.is_empty() {
+            loaded.problems.iter().for_each(|problem| log::error!("{problem}; the settings stay as they were"));
+            self.problems = loaded.problems;
+            return self.requests.tell_of_problems(&self.problems);
+        }
+        log::info!("settings read again; they hold from the next response on");
+        self.problems.clear();
+        self.settings = Arc::new(loaded.settings);
+        crate::observe::log::set_up(&self.settings.log);
+        self.feed(Event::Reloaded(Arc::clone(&self.settings)));
+    }
+
+    fn feed(&mut self, event: Event) {
+        let actions = self.guard.on(event, Moment::now(), &Clock::read);
+        self.perform(actions);
+    }
+
+    fn perform(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::FindHooks => {
+                    let found = self.hooks.find(&self.settings.folders.hooks);
+                    self.feed(Event::HooksFound(found));
+                }
+                Action::Request { number, request, afresh } => self.requests.send(number, request, afresh),
+                Action::EndWatch { number } => self.requests.end_watch(number),
+                Action::RunHook(order) => {
+                    let record = self.guard.record();
+                    self.hooks.run(*order, record);
+                }
+                Action::StopHook { number } => self.hooks.stop(number),
+                Action::KillLeftOver(started) => drop(crate::process::kill_left_over(&started)),
+                Action::Record { revision } => {
+                    self.given_out = revision;
+                    self.status_changed = true;
+                    if let Some(record) = self.guard.record() {
+                        self.write_record(revision, &record);
+                    }
+                }
+                Action::Say(level, text) => log::log!(level, "{text}"),
+                Action::Exit => self.done = true,
+            }
+        }
+    }
+
+    fn write_record(&self, revision: u64, record: &crate::record::Record) {
+        match serde_json::to_vec(record) {
+            Ok(text) => self.writer.write(revision, record.id.clone(), text),
+            Err(error) => log::error!("cannot write the record {}: {error}", record.id),
+        }
+    }
+
+    /// Tells systemd and the status file, if there is anything new to tell.
+    fn tell_status(&mut self) {
+        let words = self.guard.words(Moment::now());
+        if words != self.status_words {
+            self.notifier.status(&words);
+            self.status_words = words;
+        }
+        if self.guard.is_leaving() {
+            self.notifier.extend_timeout(STOP_EXTENSION);
+        }
+        if std::mem::take(&mut self.status_changed) {
+            self.write_status();
+        }
+    }
+
+    fn write_status(&self) {
+        let problems = self.problems.iter().map(ToString::to_string).collect();
+        let status = Status::of(&self.guard, self.status_words.clone(), self.imds_trouble.clone(), problems);
+        if let Err(error) = status::write(&self.settings.folders.runtime, &status) {
+            log::debug!("cannot write the status: {error}");
+        }
+    }
+}
+
+fn written(revision: u64, result: Result<(), crate::record::Error>) -> Message {
+    match result {
+        Ok(()) => Message::Event(Event::Recorded { revision }),
+        Err(error) => Message::NotRecorded(error.to_string()),
+    }
+}
+
+fn start_keeper(settings: &Settings, instance_id: Arc<Mutex<Option<String>>>, to: Sender<Message>) -> Keeper {
+    let instance_id = move || instance_id.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
+    let tell = move |standing| {
+        let standing = match standing {
+            kubernetes::Standing::None(why) => Standing::None(why),
+            kubernetes::Standing::Unready(why) => Standing::Unready(why),
+            kubernetes::Standing::Ready { node_name } => Standing::Ready { node_name },
+        };
+        drop(to.send(Message::Event(Event::Standing(standing))));
+    };
+    Keeper::start(&settings.kubernetes, settings.dry_run, instance_id, tell)
+}
+
+/// Threads of the driver's that are waited for by nobody: what is stuck is left behind.
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name(name.to_owned()).stack_size(STACK).spawn(work).map(drop)
+}
+
+/// Hooks that run, so that they can be stopped.
+type Stops = HashMap<u64, Stop>;

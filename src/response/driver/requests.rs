@@ -1,0 +1,164 @@
+//! Sends the machine's requests to the API server, each on a thread of its own, and the watches.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+
+use super::{Message, spawn};
+use crate::config::Problem;
+use crate::kubernetes::{Annotation, Api, Condition, Keeper, NodeEvent, NodePatch, PodNews, WatchEnd};
+use crate::moment::Timestamp;
+use crate::objects::{Answer, Node};
+use crate::response::{Answered, Event, NodeChange, Request, Told};
+
+pub struct Requests {
+    keeper: Keeper,
+    /// Taken instead of the keeper's since the API server was silent: the keeper's connections may be dead.
+    afresh: Option<Arc<Api>>,
+    to: Sender<Message>,
+    /// Set when that watch is to end.
+    watches: HashMap<u64, Arc<AtomicBool>>,
+}
+
+impl Requests {
+    pub fn new(keeper: Keeper, to: Sender<Message>) -> Requests {
+        Requests { keeper, afresh: None, to, watches: HashMap::new() }
+    }
+
+    /// Sends a request; its answer arrives as an event, whatever happens.
+    pub fn send(&mut self, number: u64, request: Request, afresh: bool) {
+        let Some(api) = self.api(afresh) else {
+            self.keeper.hurry();
+            return self.come_to_nothing(number, &request, "there is no API server to ask yet");
+        };
+        let to = self.to.clone();
+        let (end, asked) = (Arc::new(AtomicBool::new(false)), request.clone());
+        if matches!(request, Request::WatchPods | Request::WatchNode) {
+            self.watches.insert(number, Arc::clone(&end));
+        }
+        let work = move || answer(&api, number, asked, &to, &end);
+        if let Err(error) = spawn("request", work) {
+            self.come_to_nothing(number, &request, &format!("cannot start a thread: {error}"));
+        }
+    }
+
+    fn api(&mut self, afresh: bool) -> Option<Arc<Api>> {
+        if afresh {
+            self.afresh = self.keeper.api().map(|api| api.afresh());
+        }
+        self.afresh.clone().or_else(|| self.keeper.api())
+    }
+
+    fn come_to_nothing(&self, number: u64, request: &Request, why: &str) {
+        let answer = Answer::Nothing(why.to_owned());
+        let event = match request {
+            Request::WatchPods | Request::WatchNode => Event::WatchEnded { number, answer: Some(answer) },
+            _ => Event::Answered { number, uid: uid(request), answered: Answered::Other(answer) },
+        };
+        drop(self.to.send(Message::Event(event)));
+    }
+
+    pub fn end_watch(&mut self, number: u64) {
+        if let Some(end) = self.watches.remove(&number) {
+            end.store(true, Ordering::Release);
+        }
+    }
+
+    /// Says on the Node that settings are broken, so that it is seen without a look at this machine.
+    pub fn tell_of_problems(&self, problems: &[Problem]) {
+        let (Some(api), Some(first)) = (self.keeper.api(), problems.first()) else { return };
+        let more = if problems.len() > 1 { format!(" (and {} more)", problems.len() - 1) } else { String::new() };
+        let event = NodeEvent {
+            reason: "InvalidConfiguration".to_owned(),
+            message: format!("{first}{more}"),
+            warning: true,
+            at: Timestamp::now(),
+        };
+        let tell = move || {
+            if let Answer::Refused(refusal) = api.create_event(&event) {
+                log::debug!("cannot create an event: {}", refusal.message);
+            }
+        };
+        if let Err(error) = spawn("request", tell) {
+            log::debug!("cannot create an event: {error}");
+        }
+    }
+}
+
+/// The pod that a request is about.
+fn uid(request: &Request) -> Option<String> {
+    match request {
+        Request::Evict { pod, .. } | Request::Delete { pod, .. } | Request::MarkDisrupted(pod) => Some(pod.uid.clone()),
+        _ => None,
+    }
+}
+
+fn answer(api: &Api, number: u64, request: Request, to: &Sender<Message>, end: &AtomicBool) {
+    let uid = uid(&request);
+    let answered = match request {
+        Request::WatchPods => return watch_pods(api, number, to, end),
+        Request::WatchNode => return watch_node(api, number, to, end),
+        Request::ReadNode => node(api.read_node()),
+        Request::PatchNode(change) => node(api.patch_node(&patch(change))),
+        Request::AddTaints { on, taints } => Answered::Other(api.add_taints(&on, &taints)),
+        Request::Evict { pod, grace } => Answered::Other(api.evict(&pod, grace)),
+        Request::Delete { pod, grace } => Answered::Other(api.delete(&pod, grace)),
+        Request::MarkDisrupted(pod) => Answered::Other(api.mark_disrupted(&pod)),
+        Request::SetCondition(told) => Answered::Other(api.set_condition(&condition(told))),
+        Request::CreateEvent(told) => Answered::Other(api.create_event(&event(told))),
+    };
+    drop(to.send(Message::Event(Event::Answered { number, uid, answered })));
+}
+
+fn node(result: Result<Node, Answer>) -> Answered {
+    result.map_or_else(Answered::Other, Answered::Node)
+}
+
+fn patch(change: NodeChange) -> NodePatch {
+    NodePatch {
+        cordon: Some(true),
+        exclude: change.exclude.then_some(true),
+        annotation: change.annotation.map(Annotation::Set),
+    }
+}
+
+fn condition(told: Told) -> Condition {
+    Condition { notice: true, reason: told.reason.to_owned(), message: told.message, since: Timestamp::now() }
+}
+
+fn event(told: Told) -> NodeEvent {
+    NodeEvent { reason: told.reason.to_owned(), message: told.message, warning: told.warning, at: Timestamp::now() }
+}
+
+fn watch_pods(api: &Api, number: u64, to: &Sender<Message>, end: &AtomicBool) {
+    let watch_end = api.watch_pods(&mut |news| {
+        let news = match news {
+            PodNews::Seen(pod) => crate::response::PodNews::Seen(pod),
+            PodNews::Gone(pod) => crate::response::PodNews::Gone(pod),
+            PodNews::Synced => crate::response::PodNews::Synced,
+            PodNews::Quiet => return !end.load(Ordering::Acquire),
+        };
+        to.send(Message::Event(Event::Pods { number, news })).is_ok() && !end.load(Ordering::Acquire)
+    });
+    tell_watch_end(number, watch_end, to);
+}
+
+fn watch_node(api: &Api, number: u64, to: &Sender<Message>, end: &AtomicBool) {
+    let watch_end = api.watch_node(&mut |node| {
+        let told = node.is_none_or(|node| to.send(Message::Event(Event::NodeSeen { number, node })).is_ok());
+        told && !end.load(Ordering::Acquire)
+    });
+    tell_watch_end(number, watch_end, to);
+}
+
+fn tell_watch_end(number: u64, end: WatchEnd, to: &Sender<Message>) {
+    let answer = match end {
+        // Nobody waits for a watch that was told to end.
+        WatchEnd::Ended => return,
+        WatchEnd::Closed => None,
+        WatchEnd::Refused(refusal) => Some(Answer::Refused(refusal)),
+        WatchEnd::Nothing(why) => Some(Answer::Nothing(why)),
+    };
+    drop(to.send(Message::Event(Event::WatchEnded { number, answer })));
+}

@@ -1,0 +1,97 @@
+//! What the machine is told.
+
+use std::sync::Arc;
+
+use crate::config::Settings;
+use crate::hooks::Hook;
+use crate::instance::Instance;
+use crate::notice::Sighting;
+use crate::objects::{Answer, Node, Pod};
+use crate::process::{Ended, Started};
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The metadata service showed a notice.
+    Noticed(Sighting),
+    /// The metadata service answered that there is none.
+    Unnoticed,
+    /// Which instance this is.
+    Instance(Instance),
+    /// How things stand with the cluster.
+    Standing(Standing),
+    HooksFound(Vec<Hook>),
+    /// A request to the API server has ended; `uid` names the pod that was asked, if one was.
+    Answered {
+        number: u64,
+        uid: Option<String>,
+        answered: Answered,
+    },
+    /// News from the pod watch of that number.
+    Pods {
+        number: u64,
+        news: PodNews,
+    },
+    /// News from the node watch.
+    NodeSeen {
+        number: u64,
+        node: Node,
+    },
+    /// A watch has ended; `None` if the server closed it in the usual way.
+    WatchEnded {
+        number: u64,
+        answer: Option<Answer>,
+    },
+    HookStarted {
+        number: u64,
+        started: Started,
+    },
+    HookEnded {
+        number: u64,
+        ended: Ended,
+    },
+    /// The record is on disk, up to this revision.
+    Recorded {
+        revision: u64,
+    },
+    /// Settings for the next response.
+    Reloaded(Arc<Settings>),
+    /// SIGTERM; whether the whole machine is being stopped.
+    Terminate {
+        machine_stops: bool,
+    },
+    /// Time has passed.
+    Tick,
+}
+
+/// What a request to the API server came to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answered {
+    /// The Node, read or patched.
+    Node(Node),
+    Other(Answer),
+}
+
+/// News from the pod watch.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PodNews {
+    Seen(Pod),
+    /// Its last state.
+    Gone(Pod),
+    /// All pods that were there when the watch began have been seen; others are gone.
+    Synced,
+}
+
+/// How things stand with the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing is known yet.
+    Unknown,
+    /// This machine has no cluster, or must not touch its node: hooks only. The text says why.
+    None(String),
+    /// There should be one, but it cannot be reached yet.
+    Unready(String),
+    Ready {
+        node_name: String,
+    },
+}

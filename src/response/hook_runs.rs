@@ -1,0 +1,273 @@
+//! The hooks of a response: which runs next, until when, and what came of each.
+//!
+//! A hook's start is recorded before it is run, so that one that was cut by a crash is known after it.
+
+use std::time::Duration;
+
+use log::Level;
+
+use super::action::{Action, HookOrder};
+use super::turn::{Turn, tenths};
+use crate::config;
+use crate::hooks::{self, Hook, Phase, TRY_AGAIN};
+use crate::moment::Moment;
+use crate::objects::PodId;
+use crate::process::{Ended, Exit, Started};
+
+/// How long the record may take before a hook is run all the same.
+const RECORD_PATIENCE: Duration = Duration::from_millis(200);
+
+/// One hook in a response.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    pub hook: Hook,
+    /// `start` or `end`, for local-drain.
+    pub argument: Option<&'static str>,
+    /// Which wave of local-drain, from 1; 0 elsewhere.
+    pub wave: u32,
+    pub started_at: Option<Moment>,
+    pub process: Option<Started>,
+    pub tries: u32,
+    pub result: Option<RunResult>,
+    state: State,
+}
+
+/// How a hook ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunResult {
+    pub at: Moment,
+    pub exit: Exit,
+    pub timed_out: bool,
+    /// Told to end at the end of the response, as `during.d` hooks are.
+    pub stopped: bool,
+    pub tail: String,
+}
+
+impl RunResult {
+    pub fn succeeded(&self) -> bool {
+        self.exit == Exit::Code(0) || self.stopped
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    Waits,
+    /// Its start is being recorded.
+    Announced {
+        since: Moment,
+        revision: u64,
+    },
+    Runs {
+        number: u64,
+        told_to_stop: bool,
+    },
+    Ended,
+}
+
+/// The hooks of one phase, or of one wave of local-drain.
+#[derive(Debug)]
+struct Sequence {
+    phase: Phase,
+    pods: Vec<PodId>,
+    /// Steps one after the other; the runs of a step (by their place in `runs`) beside each other.
+    steps: Vec<Vec<usize>>,
+}
+
+/// All hooks of a response.
+#[derive(Debug, Default)]
+pub struct HookRuns {
+    pub runs: Vec<Run>,
+    sequences: Vec<Sequence>,
+    last_number: u64,
+}
+
+/// What the hooks must know of the response around them.
+pub struct Limits<'a> {
+    pub settings: &'a config::Hooks,
+    pub ends: &'a dyn Fn(Phase) -> Moment,
+    /// The record that is written at the end of this turn.
+    pub next_revision: u64,
+    pub recorded: u64,
+}
+
+impl HookRuns {
+    /// As an earlier life of the daemon left them: what had ended does not run again.
+    pub fn taken_up(runs: Vec<Run>) -> HookRuns {
+        HookRuns { runs, ..HookRuns::default() }
+    }
+
+    /// Lines up the hooks of a phase, or of a wave of local-drain for those pods.
+    pub fn begin(&mut self, hooks: &[Hook], phase: Phase, argument: Option<&'static str>, wave: u32, pods: Vec<PodId>) {
+        let of_phase: Vec<Hook> = hooks.iter().filter(|hook| hook.phase == phase).cloned().collect();
+        // What lives beside the whole response has nothing to wait for.
+        let steps = if phase == Phase::During { vec![of_phase] } else { hooks::steps(&of_phase) };
+        let steps =
+            steps.into_iter().map(|step| step.into_iter().map(|hook| self.line_up(hook, argument, wave)).collect());
+        let steps = steps.collect();
+        self.sequences.push(Sequence { phase, pods, steps });
+    }
+
+    fn line_up(&mut self, hook: Hook, argument: Option<&'static str>, wave: u32) -> usize {
+        let known = self.runs.iter().position(|run| {
+            run.hook.phase == hook.phase && run.hook.name == hook.name && run.argument == argument && run.wave == wave
+        });
+        match known.and_then(|place| self.runs.get_mut(place).map(|run| (place, run))) {
+            Some((place, run)) => {
+                run.hook = hook;
+                place
+            }
+            None => {
+                self.runs.push(Run::waiting(hook, argument, wave));
+                self.runs.len() - 1
+            }
+        }
+    }
+
+    /// Waves of local-drain that an earlier life of the daemon left unfinished: their arguments and numbers.
+    pub fn unfinished_waves(&self) -> Vec<(Option<&'static str>, u32)> {
+        let cut = self.runs.iter().filter(|run| run.hook.phase == Phase::LocalDrain && run.state != State::Ended);
+        let mut waves: Vec<_> = cut.map(|run| (run.argument, run.wave)).collect();
+        waves.dedup();
+        waves
+    }
+
+    /// Whether all hooks of a phase that was begun have ended.
+    pub fn ended(&self, phase: Phase) -> bool {
+        self.sequences.iter().filter(|sequence| sequence.phase == phase).all(|sequence| self.is_over(sequence))
+    }
+
+    fn is_over(&self, sequence: &Sequence) -> bool {
+        sequence.steps.iter().flatten().all(|run| self.has_ended(*run))
+    }
+
+    fn has_ended(&self, run: usize) -> bool {
+        self.runs.get(run).is_none_or(|run| run.state == State::Ended)
+    }
+
+    /// Starts what is due and stops what is over its time. Gives whether a record must be written for it.
+    pub fn advance(&mut self, turn: &mut Turn, limits: &Limits) -> bool {
+        let mut to_record = false;
+        for place in 0..self.sequences.len() {
+            let Some((phase, pods, step)) = self.present_step(place) else { continue };
+            let ends = (limits.ends)(phase);
+            for index in step {
+                to_record |= self.advance_run(turn, limits, index, ends, &pods);
+            }
+        }
+        to_record
+    }
+
+    /// The first step of that sequence that has not ended.
+    fn present_step(&self, place: usize) -> Option<(Phase, Vec<PodId>, Vec<usize>)> {
+        let sequence = self.sequences.get(place)?;
+        let step = sequence.steps.iter().find(|step| step.iter().any(|run| !self.has_ended(*run)))?;
+        Some((sequence.phase, sequence.pods.clone(), step.clone()))
+    }
+
+    fn advance_run(&mut self, turn: &mut Turn, limits: &Limits, index: usize, ends: Moment, pods: &[PodId]) -> bool {
+        let number = self.last_number + 1;
+        let Some(run) = self.runs.get_mut(index) else { return false };
+        match run.state {
+            State::Waits if turn.now >= ends => {
+                run.end(
+                    turn,
+                    Ended {
+                        exit: Exit::NotStarted("no time was left in its phase".to_owned()),
+                        cut: None,
+                        dropped: 0,
+                        tail: String::new(),
+                    },
+                );
+                true
+            }
+            State::Waits => {
+                if let Some(process) = run.process.take() {
+                    turn.act(Action::KillLeftOver(process));
+                }
+                run.state = State::Announced { since: turn.now, revision: limits.next_revision };
+                run.started_at = Some(turn.now);
+                run.tries += 1;
+                turn.has_come(turn.now + RECORD_PATIENCE);
+                true
+            }
+            State::Announced { since, revision } => {
+                if limits.recorded >= revision || turn.has_come(since + RECORD_PATIENCE) {
+                    self.last_number = number;
+                    run.state = State::Runs { number, told_to_stop: false };
+                    turn.act(Action::RunHook(Box::new(run.order(number, pods, limits.settings, ends, turn.now))));
+                }
+                false
+            }
+            State::Runs { number, told_to_stop: false } if turn.has_come(ends) => {
+                run.state = State::Runs { number, told_to_stop: true };
+                turn.act(Action::StopHook { number });
+                false
+            }
+            State::Runs { .. } | State::Ended => false,
+        }
+    }
+
+    /// The process of a hook is there.
+    pub fn started(&mut self, number: u64, process: Started) {
+        if let Some(run) = self.running(number) {
+            run.process = Some(process);
+        }
+    }
+
+    /// A hook has ended. Gives what went wrong, if anything.
+    pub fn has_come_back(&mut self, turn: &mut Turn, number: u64, ended: Ended) -> Option<String> {
+        let run = self.running(number)?;
+        if ended.exit == Exit::Code(TRY_AGAIN) && run.tries < 2 {
+            turn.say(Level::Info, format!("hook {} asks for one more try", run.hook));
+            run.state = State::Waits;
+            run.process = None;
+            return None;
+        }
+        run.end(turn, ended)
+    }
+
+    fn running(&mut self, number: u64) -> Option<&mut Run> {
+        self.runs.iter_mut().find(|run| matches!(run.state, State::Runs { number: its, .. } if its == number))
+    }
+}
+
+impl Run {
+    fn waiting(hook: Hook, argument: Option<&'static str>, wave: u32) -> Run {
+        Run { hook, argument, wave, started_at: None, process: None, tries: 0, result: None, state: State::Waits }
+    }
+
+    /// As an earlier life of the daemon left it: ended, or cut and to be run again.
+    pub fn taken_up(hook: Hook, argument: Option<&'static str>, wave: u32, result: Option<RunResult>) -> Run {
+        let state = if result.is_some() { State::Ended } else { State::Waits };
+        Run { result, state, ..Run::waiting(hook, argument, wave) }
+    }
+
+    fn order(&self, number: u64, pods: &[PodId], settings: &config::Hooks, ends: Moment, now: Moment) -> HookOrder {
+        let limit = match settings.timeouts.get(&self.hook.name) {
+            Some(own) => Some(*own),
+            // They have all the time that their phase has.
+            None if matches!(self.hook.phase, Phase::During | Phase::LocalDrain) => None,
+            None => Some(settings.timeout),
+        };
+        let ends = limit.map_or(ends, |limit| ends.min(now + limit));
+        HookOrder { number, hook: self.hook.clone(), argument: self.argument, pods: pods.to_vec(), ends }
+    }
+
+    fn end(&mut self, turn: &mut Turn, ended: Ended) -> Option<String> {
+        let during = self.hook.phase == Phase::During;
+        let (stopped, timed_out) = (ended.cut.is_some() && during, ended.cut.is_some() && !during);
+        let result = RunResult { at: turn.now, exit: ended.exit, timed_out, stopped, tail: ended.tail };
+        self.state = State::Ended;
+        let seconds = tenths(turn.now.since(self.started_at.unwrap_or(turn.now)));
+        let trouble = (!result.succeeded()).then(|| match timed_out {
+            true => format!("hook {} was stopped after {seconds} s: its time was over", self.hook),
+            false => format!("hook {} failed: {} after {seconds} s", self.hook, result.exit),
+        });
+        match &trouble {
+            Some(trouble) => turn.say(Level::Warn, trouble.clone()),
+            None => turn.say(Level::Info, format!("hook {} done in {seconds} s", self.hook)),
+        }
+        self.result = Some(result);
+        trouble
+    }
+}

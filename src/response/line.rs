@@ -1,0 +1,147 @@
+//! The line to the API server: which requests are under way, and whether it has gone silent.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use log::Level;
+
+use super::action::{Action, Request};
+use super::plan;
+use super::turn::{Turn, tenths};
+use crate::moment::Moment;
+
+/// With no answer for this long the API server is silent: a new attempt starts each second on a new connection,
+/// beside those under way.
+pub const SILENCE: Duration = Duration::from_secs(1);
+
+/// Attempts that may be under way at once while it is silent; the oldest gives way to the next.
+const ATTEMPTS: usize = 5;
+
+/// What a request under way is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    ReadNode,
+    PatchNode,
+    AddTaints,
+    WatchPods,
+    WatchNode,
+    /// Asking the pod of that UID.
+    Ask(String),
+    Mark(String),
+    Tell,
+}
+
+/// A request under way.
+#[derive(Clone, Debug)]
+pub struct Flight {
+    pub purpose: Purpose,
+    pub sent: Moment,
+    afresh: bool,
+}
+
+/// The requests under way and the silence between them.
+#[derive(Debug, Default)]
+pub struct Line {
+    last_number: u64,
+    flights: BTreeMap<u64, Flight>,
+    /// Since when something was asked and nothing answered.
+    quiet_since: Option<Moment>,
+    silent_since: Option<Moment>,
+    next_attempt: Moment,
+    /// How long the latest answer to an ask took.
+    latest_answer_took: Duration,
+    /// Counts how often the connections were given up for new ones.
+    renewals: u32,
+}
+
+impl Line {
+    /// Notices that the API server has gone silent. Comes first in each turn.
+    pub fn listen(&mut self, turn: &mut Turn) {
+        let Some(quiet) = self.quiet_since else { return };
+        if self.silent_since.is_none() && turn.has_come(quiet + SILENCE) {
+            self.silent_since = Some(quiet);
+            self.next_attempt = turn.now;
+            turn.say(Level::Warn, "the API server is silent; a new attempt is made each second");
+        }
+    }
+
+    pub fn silent(&self) -> bool {
+        self.silent_since.is_some()
+    }
+
+    /// Whether a request can be sent now: always, but while the API server is silent only one a second.
+    pub fn open(&self, turn: &mut Turn) -> bool {
+        !self.silent() || turn.has_come(self.next_attempt)
+    }
+
+    /// Sends a request; gives the number that its answer will carry.
+    pub fn send(&mut self, turn: &mut Turn, purpose: Purpose, request: Request) -> u64 {
+        let afresh = self.silent();
+        if afresh {
+            self.next_attempt = turn.now + SILENCE;
+            self.make_room_for_an_attempt();
+        }
+        self.last_number += 1;
+        self.flights.insert(self.last_number, Flight { purpose, sent: turn.now, afresh });
+        self.quiet_since.get_or_insert(turn.now);
+        turn.act(Action::Request { number: self.last_number, request, afresh });
+        self.last_number
+    }
+
+    fn make_room_for_an_attempt(&mut self) {
+        let attempts = self.flights.iter().filter(|(_, flight)| flight.afresh);
+        if attempts.clone().count() < ATTEMPTS {
+            return;
+        }
+        if let Some(oldest) = attempts.map(|(number, _)| *number).next() {
+            self.flights.remove(&oldest);
+        }
+    }
+
+    pub fn flying(&self, number: Option<u64>) -> bool {
+        number.is_some_and(|number| self.flights.contains_key(&number))
+    }
+
+    pub fn under_way(&self, purpose: &Purpose) -> bool {
+        self.flights.values().any(|flight| flight.purpose == *purpose)
+    }
+
+    /// How many more asks may be sent now.
+    pub fn free_slots(&self) -> usize {
+        let taken = self.flights.values().filter(|flight| matches!(flight.purpose, Purpose::Ask(_) | Purpose::Mark(_)));
+        plan::slots(self.latest_answer_took).saturating_sub(taken.count())
+    }
+
+    /// Counts how often the connections were given up for new ones: what lives on an older one may be dead.
+    pub fn renewals(&self) -> u32 {
+        self.renewals
+    }
+
+    /// The API server answered that request, or sent news on that watch. Gives what it was for, unless it had been
+    /// given up.
+    pub fn heard(&mut self, turn: &mut Turn, number: u64) -> Option<Flight> {
+        let flight = self.flights.remove(&number);
+        if let Some(Flight { purpose: Purpose::Ask(_), sent, .. }) = &flight {
+            self.latest_answer_took = turn.now.since(*sent);
+        }
+        if let Some(since) = self.silent_since.take() {
+            turn.say(Level::Info, format!("the API server answers again after {} s", tenths(turn.now.since(since))));
+            if flight.as_ref().is_some_and(|flight| flight.afresh) {
+                self.give_up_old_connections(since);
+            }
+        }
+        self.quiet_since = self.flights.values().map(|_| turn.now).next();
+        flight
+    }
+
+    /// The silence was ended by a new connection: what was sent before it waits on dead ones.
+    fn give_up_old_connections(&mut self, silent_since: Moment) {
+        self.renewals += 1;
+        self.flights.retain(|_, flight| flight.afresh || flight.sent > silent_since + SILENCE);
+    }
+
+    /// That request came to nothing. Gives what it was for, unless it had been given up.
+    pub fn failed(&mut self, number: u64) -> Option<Flight> {
+        self.flights.remove(&number)
+    }
+}

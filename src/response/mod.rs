@@ -1,0 +1,23 @@
+//! The response to a notice: the machine that decides, and the driver that does what it says.
+//!
+//! [`Guard`] is all that is decided. It has one way in, [`Guard::on`], and one question, [`Guard::next_wake`]; it never
+//! waits, reads a clock, or touches a file or a socket. [`driver`] is its hands.
+
+mod action;
+pub mod driver;
+mod event;
+mod guard;
+mod hook_runs;
+mod line;
+mod node_work;
+pub mod plan;
+mod pod_work;
+mod running;
+mod tell;
+mod turn;
+mod written;
+
+pub use action::{Action, HookOrder, NodeChange, Request, Told};
+pub use event::{Answered, Event, PodNews, Standing};
+pub use guard::{Guard, State};
+pub use written::deadline;

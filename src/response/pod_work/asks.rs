@@ -1,0 +1,172 @@
+//! Asking pods to stop: who gets the next free slot, with what request, and what its answer means.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use log::Level;
+
+use super::{PodWork, Pods};
+use crate::moment::Moment;
+use crate::objects::{Answer, Refusal};
+use crate::response::action::Request;
+use crate::response::line::{Line, Purpose};
+use crate::response::node_work::LOST_AGAIN_AFTER;
+use crate::response::plan;
+use crate::response::turn::Turn;
+
+/// A pod behind a closed budget is marked as disrupted this long before its force time.
+const MARK_LEAD: Duration = Duration::from_secs(2);
+
+/// A DELETE does not wait longer than this for the mark's answer.
+const MARK_PATIENCE: Duration = Duration::from_millis(500);
+
+/// An eviction that is not answered by the pod's force time gets this much more before a DELETE goes beside it.
+const UNANSWERED_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A refused DELETE is repeated after this long: there is no budget to wait for.
+const DELETE_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// What the response as a whole allows at this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// Pods may be asked before their force times.
+    pub open: bool,
+    /// Budgets are not waited for.
+    pub at_once: bool,
+    pub drain_end: Moment,
+}
+
+/// What a pod needs now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Mark,
+    Evict,
+    Delete,
+}
+
+impl PodWork {
+    /// The last moment at which it can be asked and still have its grace.
+    pub fn force_time(&self, drain_end: Moment) -> Moment {
+        plan::force_time(self.grace, drain_end)
+    }
+
+    fn step(&self, turn: &mut Turn, line: &Line, rules: &Rules) -> Option<Step> {
+        if !self.waits() {
+            return None;
+        }
+        let force_time = self.force_time(rules.drain_end);
+        let forced_from = if rules.at_once { turn.now } else { force_time };
+        let unanswered = self.sent.filter(|(number, _)| line.flying(Some(*number)) && !line.silent());
+        if let Some((_, sent)) = unanswered {
+            let patience = sent.max(forced_from) + UNANSWERED_PATIENCE;
+            return if !self.forced && turn.has_come(patience) { self.step_when_forced(turn) } else { None };
+        }
+        if !self.refused {
+            let allowed = rules.open || turn.has_come(force_time);
+            return (allowed && turn.has_come(self.not_before)).then_some(Step::Evict);
+        }
+        if turn.has_come(forced_from) {
+            return self.step_when_forced(turn);
+        }
+        if self.marked.is_none() && turn.has_come(forced_from - MARK_LEAD) {
+            return Some(Step::Mark);
+        }
+        turn.has_come(self.not_before).then_some(Step::Evict)
+    }
+
+    fn step_when_forced(&self, turn: &mut Turn) -> Option<Step> {
+        match self.marked {
+            None => Some(Step::Mark),
+            Some((sent, false)) if !turn.has_come(sent + MARK_PATIENCE) => None,
+            Some(_) => (!self.forced || turn.has_come(self.not_before)).then_some(Step::Delete),
+        }
+    }
+
+    fn eviction(&self, drain_end: Moment, now: Moment) -> Request {
+        let grace = plan::fitted_grace(self.grace, drain_end, now);
+        let own_grace_fits = !self.capped && grace == self.grace;
+        Request::Evict { pod: self.id.clone(), grace: (!own_grace_fits).then_some(grace) }
+    }
+
+    fn deletion(&self, drain_end: Moment, now: Moment) -> Request {
+        Request::Delete { pod: self.id.clone(), grace: plan::fitted_grace(self.grace, drain_end, now) }
+    }
+
+    fn take(&mut self, turn: &mut Turn, line: &mut Line, step: Step, drain_end: Moment) {
+        let uid = self.id.uid.clone();
+        match step {
+            Step::Mark => {
+                self.marked = Some((turn.now, false));
+                line.send(turn, Purpose::Mark(uid), Request::MarkDisrupted(self.id.clone()));
+            }
+            Step::Evict => {
+                let request = self.eviction(drain_end, turn.now);
+                self.sent = Some((line.send(turn, Purpose::Ask(uid), request), turn.now));
+            }
+            Step::Delete => {
+                self.forced = true;
+                let request = self.deletion(drain_end, turn.now);
+                self.sent = Some((line.send(turn, Purpose::Ask(uid), request), turn.now));
+            }
+        }
+    }
+
+    fn accepted(&mut self, turn: &mut Turn) {
+        self.asked_at.get_or_insert(turn.now);
+        turn.say(Level::Debug, format!("{}/{} asked to stop", self.id.namespace, self.id.name));
+    }
+
+    fn was_refused(&mut self, turn: &mut Turn, refusal: &Refusal) {
+        self.refused = true;
+        self.refusals += 1;
+        let wait = if self.forced { DELETE_AGAIN_AFTER } else { plan::repeat_after(self.refusals, self.luck()) };
+        self.not_before = turn.now + wait.max(refusal.retry_after.unwrap_or_default());
+        let reason = format!("the API server answered {}: {}", refusal.status, refusal.message);
+        turn.say(Level::Debug, format!("cannot evict {}/{}: {reason}", self.id.namespace, self.id.name));
+        self.reason = Some(reason);
+    }
+
+    fn luck(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (&self.id.uid, self.refusals).hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+impl Pods {
+    /// Hands the free slots to the pods that need one, the nearest force time first.
+    pub fn ask(&mut self, turn: &mut Turn, line: &mut Line, rules: &Rules) {
+        let mut due = Vec::new();
+        for (index, pod) in self.stop.iter().enumerate() {
+            if let Some(step) = pod.step(turn, line, rules) {
+                due.push((plan::turn(pod.critical(), pod.force_time(rules.drain_end), turn.now), index, step));
+            }
+        }
+        due.sort_unstable_by_key(|(order, index, _)| (*order, *index));
+        for (_, index, step) in due.into_iter().take(line.free_slots()) {
+            if !line.open(turn) {
+                return;
+            }
+            if let Some(pod) = self.stop.get_mut(index) {
+                pod.take(turn, line, step, rules.drain_end);
+            }
+        }
+    }
+
+    /// The ask of that pod was answered.
+    pub fn answered(&mut self, turn: &mut Turn, uid: &str, answer: &Answer) {
+        let Some(pod) = self.of(uid) else { return };
+        match answer {
+            Answer::Accepted => pod.accepted(turn),
+            Answer::Refused(refusal) => pod.was_refused(turn, refusal),
+            Answer::Nothing(_) => pod.not_before = turn.now + LOST_AGAIN_AFTER,
+        }
+    }
+
+    /// The mark of that pod was answered; whatever the answer, the DELETE need not wait for it.
+    pub fn marked(&mut self, uid: &str) {
+        if let Some((_, answered)) = self.of(uid).and_then(|pod| pod.marked.as_mut()) {
+            *answered = true;
+        }
+    }
+}

@@ -1,0 +1,417 @@
+//! A running response: its parts, and how an event reaches them.
+
+mod phases;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use log::Level;
+
+use super::action::Action;
+use super::event::{Answered, Event, Standing};
+use super::hook_runs::{HookRuns, Limits};
+use super::line::{Flight, Line, Purpose};
+use super::node_work::NodeWork;
+use super::plan;
+use super::pod_work::Pods;
+use super::tell::Tell;
+use super::turn::{Turn, tenths};
+use crate::config::Terms;
+use crate::hooks::{Hook, Phase};
+use crate::instance::Instance;
+use crate::moment::{Clock, Moment, Timestamp};
+use crate::notice::{self, Deadline, InstanceAction, Kind, Sighting};
+use crate::objects::Answer;
+pub use phases::Phases;
+
+/// Errors that are kept in the record; what comes after is only logged.
+const ERRORS_KEPT: usize = 50;
+
+/// Changes that nothing waits for reach the disk this often.
+const RECORD_EVERY: Duration = Duration::from_millis(500);
+
+/// The notice as it was first seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    pub kind: Kind,
+    pub action: InstanceAction,
+    pub time: Option<Timestamp>,
+    pub first_seen: Moment,
+}
+
+/// Which revision of the record is where.
+#[derive(Debug, Default)]
+struct Revisions {
+    given_out: u64,
+    recorded: u64,
+    given_out_at: Moment,
+    /// Something changed since.
+    changed: bool,
+    /// Something waits for it, or it must not be lost.
+    urgent: bool,
+}
+
+#[derive(Debug)]
+pub struct Running {
+    pub id: String,
+    pub clock: Clock,
+    pub notice: Notice,
+    pub earlier_notices: Vec<Notice>,
+    pub deadline: Deadline,
+    pub terms: Terms,
+    pub instance: Instance,
+    pub node_name: Option<String>,
+    pub node: NodeWork,
+    pub pods: Pods,
+    pub hooks: HookRuns,
+    pub phases: Phases,
+    pub errors: Vec<String>,
+    line: Line,
+    tell: Tell,
+    /// `None`: asked for, not told yet.
+    found_hooks: Option<Vec<Hook>>,
+    /// Wave of local-drain that was started last, from 1.
+    pub wave: u32,
+    pub wave_at: Moment,
+    /// Local-drain was started and its `end` has not been.
+    pub local_drain_active: bool,
+    /// It was started without knowing the pods.
+    pub local_drain_blind: bool,
+    volumes_released: bool,
+    node_watch: Option<u64>,
+    revisions: Revisions,
+}
+
+impl Running {
+    /// Begins a response to a notice that was just seen.
+    pub fn begin(turn: &mut Turn, sighting: &Sighting, clock: Clock, terms: Terms, instance: Instance) -> Running {
+        let deadline = notice::deadline(sighting);
+        let notice =
+            Notice { kind: sighting.kind, action: sighting.action, time: sighting.time, first_seen: sighting.seen };
+        let id = id(&clock, sighting.seen);
+        let mut running = Running::new(id, clock, notice, deadline, terms, instance);
+        turn.say(Level::Warn, running.announcement(turn));
+        for doubt in sighting.doubt.iter().cloned().chain(notice::doubt_about_time(sighting)) {
+            turn.say(Level::Warn, format!("the notice is odd: {doubt}"));
+            running.note_error(format!("the notice is odd: {doubt}"));
+        }
+        running.tell_of_the_notice(turn);
+        running.changed_urgently();
+        turn.act(Action::FindHooks);
+        running
+    }
+
+    /// A response of which nothing has happened yet.
+    pub fn new(
+        id: String,
+        clock: Clock,
+        notice: Notice,
+        deadline: Deadline,
+        terms: Terms,
+        instance: Instance,
+    ) -> Running {
+        Running {
+            id,
+            clock,
+            notice,
+            earlier_notices: Vec::new(),
+            deadline,
+            terms,
+            instance,
+            node_name: None,
+            node: NodeWork::default(),
+            pods: Pods::default(),
+            hooks: HookRuns::default(),
+            phases: Phases::default(),
+            errors: Vec::new(),
+            line: Line::default(),
+            tell: Tell::default(),
+            found_hooks: None,
+            wave: 0,
+            wave_at: Moment::default(),
+            local_drain_active: false,
+            local_drain_blind: false,
+            volumes_released: false,
+            node_watch: None,
+            revisions: Revisions::default(),
+        }
+    }
+
+    fn announcement(&self, turn: &Turn) -> String {
+        let left = tenths(turn.now.until(self.deadline.at));
+        let reaction = self.terms.reaction.name();
+        format!("response {}: {} ({}), {left} s left: {reaction}", self.id, self.notice.kind, self.notice.action.name())
+    }
+
+    fn tell_of_the_notice(&mut self, turn: &Turn) {
+        let message = format!(
+            "EC2 is going to {} this instance; {} s left",
+            self.notice.action.name(),
+            tenths(turn.now.until(self.deadline.at))
+        );
+        if self.terms.conditions {
+            self.tell.condition("SpotInterruption", message.clone());
+        }
+        if self.terms.events {
+            self.tell.event("SpotInterruption", message, true);
+        }
+    }
+
+    fn tell_event(&mut self, reason: &'static str, message: impl Into<String>, warning: bool) {
+        if self.terms.events {
+            self.tell.event(reason, message, warning);
+        }
+    }
+
+    /// A notice was seen while this response runs: the deadline may come nearer, never go further away.
+    pub fn noticed(&mut self, turn: &mut Turn, sighting: &Sighting) {
+        if (sighting.action, sighting.time) == (self.notice.action, self.notice.time) {
+            return;
+        }
+        let deadline = notice::deadline(sighting);
+        let nearer = deadline.at < self.deadline.at || (deadline.overdue && !self.deadline.overdue);
+        if !nearer && sighting.action == self.notice.action {
+            return;
+        }
+        let changed = Notice { action: sighting.action, time: sighting.time, ..self.notice.clone() };
+        self.earlier_notices.push(std::mem::replace(&mut self.notice, changed));
+        self.deadline.at = self.deadline.at.min(deadline.at);
+        self.deadline.overdue |= deadline.overdue;
+        let left = tenths(turn.now.until(self.deadline.at));
+        turn.say(Level::Warn, format!("the notice has changed: {}, {left} s left", self.notice.action.name()));
+        self.changed_urgently();
+    }
+
+    /// Takes in what happened.
+    pub fn absorb(&mut self, turn: &mut Turn, event: Event) {
+        match event {
+            Event::HooksFound(hooks) => self.found_hooks = Some(hooks),
+            Event::Answered { number, uid, answered } => self.answered(turn, number, uid, answered),
+            Event::Pods { number, news } => {
+                self.line.heard(turn, number);
+                self.pods.news(turn, &self.line, number, &news, &self.terms);
+                self.changed();
+            }
+            Event::NodeSeen { number, node } => {
+                self.line.heard(turn, number);
+                self.node_watch = Some(number);
+                self.volumes_released |= node.volumes.len() <= self.pods.claims_that_stay();
+            }
+            Event::WatchEnded { number, answer } => self.watch_ended(turn, number, answer),
+            Event::HookStarted { number, started } => {
+                self.hooks.started(number, started);
+                self.changed_urgently();
+            }
+            Event::HookEnded { number, ended } => {
+                if let Some(trouble) = self.hooks.has_come_back(turn, number, ended) {
+                    self.tell_event("HookFailed", trouble.clone(), true);
+                    self.note_error(trouble);
+                }
+                self.changed_urgently();
+            }
+            Event::Recorded { revision } => self.revisions.recorded = self.revisions.recorded.max(revision),
+            Event::Instance(instance) => self.instance = instance,
+            _ => {}
+        }
+    }
+
+    fn answered(&mut self, turn: &mut Turn, number: u64, uid: Option<String>, answered: Answered) {
+        let flight = match answered {
+            Answered::Other(Answer::Nothing(_)) => self.line.failed(number),
+            _ => self.line.heard(turn, number),
+        };
+        // Whatever became of the request's number, what it says about a pod holds.
+        match (uid, flight, answered) {
+            (Some(uid), Some(Flight { purpose: Purpose::Mark(_), .. }), _) => self.pods.marked(&uid),
+            (Some(uid), _, Answered::Other(answer)) => {
+                self.pods.answered(turn, &uid, &answer);
+                self.changed();
+            }
+            (_, Some(flight), answered) => self.node_answered(turn, &flight.purpose, answered),
+            _ => {}
+        }
+    }
+
+    fn node_answered(&mut self, turn: &mut Turn, purpose: &Purpose, answered: Answered) {
+        match (purpose, answered) {
+            (Purpose::ReadNode, answered) => self.node.read(turn, answered),
+            (Purpose::PatchNode, answered) => {
+                let was_settled = self.node.settled();
+                if let Some(trouble) = self.node.patched(turn, answered, &self.terms) {
+                    turn.say(Level::Error, trouble.clone());
+                    self.note_error(trouble);
+                }
+                if !was_settled && self.node.settled() {
+                    self.tell_event("Cordon", "cordoned by spot-guard: the instance is going to be taken away", false);
+                }
+                self.changed_urgently();
+            }
+            (Purpose::AddTaints, Answered::Other(Answer::Refused(refusal))) => {
+                let trouble = format!(
+                    "cannot set the taints of kubernetes.taints: {}; use credentials that may",
+                    refusal.message
+                );
+                turn.say(Level::Warn, trouble.clone());
+                self.note_error(trouble);
+            }
+            (Purpose::Tell, Answered::Other(answer)) => self.tell.answered(turn, &answer),
+            _ => {}
+        }
+    }
+
+    fn watch_ended(&mut self, turn: &mut Turn, number: u64, answer: Option<Answer>) {
+        match &answer {
+            Some(Answer::Nothing(_)) => self.line.failed(number),
+            _ => self.line.heard(turn, number),
+        };
+        if self.node_watch == Some(number) {
+            self.node_watch = None;
+        }
+        if let Some(Answer::Refused(refusal)) = &answer {
+            self.note_error(format!(
+                "cannot watch the node's pods: the API server answered {}: {}",
+                refusal.status, refusal.message
+            ));
+        }
+        self.pods.watch_ended(turn, number, answer.is_some());
+    }
+
+    /// Does all that is due.
+    pub fn advance(&mut self, turn: &mut Turn, standing: &Standing) {
+        self.line.listen(turn);
+        if self.node_name.is_none()
+            && let Standing::Ready { node_name } = standing
+        {
+            self.node_name = Some(node_name.clone());
+            self.changed();
+        }
+        let cluster = !matches!(standing, Standing::None(_));
+        if self.in_time(turn) {
+            self.advance_cluster(turn, cluster);
+        }
+        self.advance_phases(turn, cluster);
+        self.advance_hooks(turn);
+        if cluster {
+            self.tell.advance(turn, &mut self.line);
+        }
+        self.give_out_record(turn);
+    }
+
+    fn in_time(&self, turn: &mut Turn) -> bool {
+        !turn.has_come(self.deadline.at)
+    }
+
+    fn advance_cluster(&mut self, turn: &mut Turn, cluster: bool) {
+        if !cluster {
+            return;
+        }
+        self.node.advance(turn, &mut self.line, &self.terms, &self.id);
+        if !self.terms.drains() {
+            return;
+        }
+        if !self.pods.listed() {
+            self.pods.watch(turn, &mut self.line);
+        }
+        let rules = self.rules(turn, cluster);
+        self.pods.ask(turn, &mut self.line, &rules);
+        self.pods.watch(turn, &mut self.line);
+        self.watch_volumes(turn);
+    }
+
+    fn advance_hooks(&mut self, turn: &mut Turn) {
+        let ends = self.hook_ends();
+        let limits = Limits {
+            settings: &self.terms.hooks,
+            ends: &|phase| ends.of(phase),
+            next_revision: self.revisions.given_out + 1,
+            recorded: self.revisions.recorded,
+        };
+        if self.hooks.advance(turn, &limits) {
+            self.changed_urgently();
+        }
+    }
+
+    pub(super) fn changed(&mut self) {
+        self.revisions.changed = true;
+    }
+
+    pub(super) fn changed_urgently(&mut self) {
+        self.revisions.changed = true;
+        self.revisions.urgent = true;
+    }
+
+    fn give_out_record(&mut self, turn: &mut Turn) {
+        let revisions = &mut self.revisions;
+        if !revisions.changed || !(revisions.urgent || turn.has_come(revisions.given_out_at + RECORD_EVERY)) {
+            return;
+        }
+        *revisions = Revisions {
+            given_out: revisions.given_out + 1,
+            given_out_at: turn.now,
+            changed: false,
+            urgent: false,
+            ..*revisions
+        };
+        turn.act(Action::Record { revision: revisions.given_out });
+    }
+
+    fn note_error(&mut self, error: String) {
+        if self.errors.len() < ERRORS_KEPT && !self.errors.contains(&error) {
+            self.errors.push(error);
+        }
+    }
+
+    /// Hooks of a phase that were found.
+    fn has_hooks(&self, phase: Phase) -> bool {
+        self.found_hooks.iter().flatten().any(|hook| hook.phase == phase)
+    }
+
+    /// What is going on, in one line for a person.
+    pub fn words(&self, now: Moment) -> String {
+        let left = now.until(self.deadline.at).as_secs();
+        let action = self.notice.action.name();
+        if self.phases.ended.is_some() {
+            return format!("{action} in {left} s; all done");
+        }
+        if self.phases.drain_started.is_none() {
+            return format!("{action} in {left} s; preparing");
+        }
+        format!("{action} in {left} s; draining, {} of {} pods left", self.pods.left(), self.pods.stop.len())
+    }
+
+    /// How the pods are counted when the drain begins: `105 pods to stop, 6 stay (5 DaemonSet, 1 static)`.
+    fn count(&self) -> String {
+        let kinds =
+            [(plan::Role::DaemonSet, "DaemonSet"), (plan::Role::Static, "static"), (plan::Role::Skipped, "skipped")];
+        let stay: Vec<(usize, &str)> = kinds
+            .iter()
+            .map(|(role, name)| (self.pods.staying(*role), *name))
+            .filter(|(count, _)| *count > 0)
+            .collect();
+        let total: usize = stay.iter().map(|(count, _)| count).sum();
+        let names: Vec<String> = stay.iter().map(|(count, name)| format!("{count} {name}")).collect();
+        let staying = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
+        format!("{} pods to stop, {total} stay{staying}", self.pods.stop.len())
+    }
+
+    /// Names of the namespaces and pods that are left, a few of them.
+    fn names_of_the_left(&self) -> String {
+        let left: BTreeSet<String> = self
+            .pods
+            .stop
+            .iter()
+            .filter(|pod| pod.gone_at.is_none())
+            .map(|pod| format!("{}/{}", pod.id.namespace, pod.id.name))
+            .collect();
+        let mut names: Vec<String> = left.iter().take(5).cloned().collect();
+        if left.len() > names.len() {
+            names.push(format!("{} more", left.len() - names.len()));
+        }
+        names.join(", ")
+    }
+}
+
+/// `20261122T203343Z`: the time of first sight, which nothing else on this machine has.
+fn id(clock: &Clock, first_seen: Moment) -> String {
+    clock.timestamp(first_seen).to_string().chars().take(19).filter(|c| !matches!(c, '-' | ':')).chain(['Z']).collect()
+}

@@ -1,0 +1,362 @@
+//! The phases of a response: what must be over before the next begins, and by when it begins all the same.
+
+use std::time::Duration;
+
+use log::Level;
+
+use super::Running;
+use crate::hooks::{Hook, Phase};
+use crate::moment::Moment;
+use crate::notice::InstanceAction;
+use crate::objects::PodId;
+use crate::record::Outcome;
+use crate::response::action::{Action, Request};
+use crate::response::line::Purpose;
+use crate::response::plan;
+use crate::response::pod_work::asks::Rules;
+use crate::response::turn::{Turn, tenths};
+
+/// Pods are asked this long after first sight at the latest, even if the cordon has not been answered.
+const CORDON_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Pods whose time comes this soon join a wave of local-drain; waves follow each other no faster.
+const WAVE: Duration = Duration::from_secs(1);
+
+/// When each phase began or ended; `None`: not yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Phases {
+    /// The hooks of the first phases were lined up (not kept: they are lined up again after a restart).
+    pub begun: bool,
+    pub pre_drain_ended: Option<Moment>,
+    pub drain_started: Option<Moment>,
+    /// All pods are gone and their volumes released.
+    pub drained: Option<Moment>,
+    pub post_drain_started: Option<Moment>,
+    /// Post-drain's hooks were lined up in this life of the daemon.
+    pub post_drain_begun: bool,
+    pub ended: Option<Moment>,
+}
+
+/// By when the hooks of each phase end.
+pub struct HookEnds {
+    pre_drain: Moment,
+    drain: Moment,
+    during: Moment,
+    response: Moment,
+}
+
+impl HookEnds {
+    pub fn of(&self, phase: Phase) -> Moment {
+        match phase {
+            Phase::PreDrain => self.pre_drain,
+            Phase::LocalDrain => self.drain,
+            Phase::During => self.during,
+            Phase::Notice | Phase::PostDrain => self.response,
+        }
+    }
+}
+
+impl Running {
+    pub fn drain_end(&self) -> Moment {
+        plan::drain_end(self.deadline.at)
+    }
+
+    /// Nothing is waited for: the time has passed, or the machine is being frozen already.
+    fn hurries(&self) -> bool {
+        self.deadline.overdue || self.notice.action == InstanceAction::Hibernate
+    }
+
+    fn window(&self) -> Duration {
+        self.notice.first_seen.until(self.deadline.at)
+    }
+
+    fn pre_drain_end(&self) -> Moment {
+        let limit = self.terms.hooks.pre_drain_limit.unwrap_or(self.window() / 4);
+        (self.notice.first_seen + limit).min(self.drain_end())
+    }
+
+    pub(super) fn hook_ends(&self) -> HookEnds {
+        HookEnds {
+            pre_drain: self.pre_drain_end(),
+            drain: self.drain_end(),
+            during: self.phases.ended.unwrap_or(self.deadline.at),
+            response: self.deadline.at,
+        }
+    }
+
+    /// When post-drain starts at the latest.
+    fn post_drain_by(&self) -> Moment {
+        let default =
+            if self.has_hooks(Phase::PostDrain) && !self.hurries() { plan::DEFAULT_RESERVE } else { Duration::ZERO };
+        (self.deadline.at - self.terms.drain.reserve.unwrap_or(default)).min(self.drain_end())
+    }
+
+    /// What asking pods is bound to at this moment.
+    pub(super) fn rules(&self, turn: &mut Turn, cluster: bool) -> Rules {
+        Rules {
+            open: self.may_ask(turn, cluster),
+            at_once: self.hurries() || !self.terms.drain.respect_budgets,
+            drain_end: self.drain_end(),
+        }
+    }
+
+    /// Whether the drain may begin: pre-drain is over, the node is out of the load balancers, the delay has passed.
+    fn may_ask(&self, turn: &mut Turn, cluster: bool) -> bool {
+        if self.hurries() || self.phases.drain_started.is_some() {
+            return true;
+        }
+        let out_at = match self.node.settled_at {
+            Some(settled) => settled,
+            None if cluster => self.notice.first_seen + CORDON_PATIENCE,
+            None => self.notice.first_seen,
+        };
+        let pre_drain_over = self.phases.pre_drain_ended.is_some() || turn.has_come(self.pre_drain_end());
+        pre_drain_over && turn.has_come(out_at + self.terms.drain.delay)
+    }
+
+    pub(super) fn advance_phases(&mut self, turn: &mut Turn, cluster: bool) {
+        self.begin_first_phases();
+        if self.terms.drains() {
+            self.end_pre_drain(turn);
+            self.start_drain(turn, cluster);
+            self.drain_locally(turn, cluster);
+            self.end_drain(turn, cluster);
+            self.start_post_drain(turn);
+        }
+        self.end(turn, cluster);
+    }
+
+    fn begin_first_phases(&mut self) {
+        let Some(hooks) = self.found_hooks.clone() else { return };
+        if std::mem::replace(&mut self.phases.begun, true) || self.phases.ended.is_some() {
+            return;
+        }
+        self.hooks.begin(&hooks, Phase::Notice, None, 0, Vec::new());
+        if self.terms.drains() {
+            self.hooks.begin(&hooks, Phase::During, None, 0, Vec::new());
+            self.hooks.begin(&hooks, Phase::PreDrain, None, 0, Vec::new());
+        }
+        self.take_up_waves(&hooks);
+    }
+
+    /// Waves that an earlier life of the daemon left in the middle run again, for the pods that still wait.
+    fn take_up_waves(&mut self, hooks: &[Hook]) {
+        let waiting = self.pods.stop.iter().filter(|pod| pod.locally_at.is_some() && pod.gone_at.is_none());
+        let waiting: Vec<PodId> = waiting.map(|pod| pod.id.clone()).collect();
+        for (argument, wave) in self.hooks.unfinished_waves() {
+            self.hooks.begin(hooks, Phase::LocalDrain, argument, wave, waiting.clone());
+        }
+    }
+
+    fn end_pre_drain(&mut self, turn: &mut Turn) {
+        if self.phases.begun && self.phases.pre_drain_ended.is_none() && self.hooks.ended(Phase::PreDrain) {
+            self.phases.pre_drain_ended = Some(turn.now);
+            self.changed();
+        }
+    }
+
+    fn start_drain(&mut self, turn: &mut Turn, cluster: bool) {
+        let known = !cluster || self.pods.listed();
+        if self.phases.drain_started.is_some() || !known || !self.phases.begun || !self.may_ask(turn, cluster) {
+            return;
+        }
+        self.phases.drain_started = Some(turn.now);
+        self.changed_urgently();
+        if cluster {
+            let count = self.count();
+            turn.say(Level::Info, format!("response {}: {count}", self.id));
+            self.tell_event("DrainStarted", count, false);
+        } else {
+            turn.say(Level::Info, format!("response {}: no cluster; containers are stopped by local-drain.d", self.id));
+            self.start_wave(turn, Vec::new());
+        }
+    }
+
+    fn start_wave(&mut self, turn: &mut Turn, pods: Vec<PodId>) {
+        self.wave += 1;
+        self.wave_at = turn.now;
+        self.local_drain_active = true;
+        let hooks = self.found_hooks.clone().unwrap_or_default();
+        self.hooks.begin(&hooks, Phase::LocalDrain, Some("start"), self.wave, pods);
+        self.changed_urgently();
+    }
+
+    /// With a silent API server, stops on this machine itself the containers of the pods whose time has come.
+    fn drain_locally(&mut self, turn: &mut Turn, cluster: bool) {
+        if !cluster || !self.has_hooks(Phase::LocalDrain) {
+            return;
+        }
+        if !self.line.silent() {
+            return self.end_local_drain(turn);
+        }
+        if !self.pods.listed() {
+            return self.drain_blindly(turn);
+        }
+        let due = self.due_for_local_drain(turn);
+        if !due.is_empty() && (self.wave == 0 || turn.has_come(self.wave_at + WAVE)) {
+            turn.say(
+                Level::Warn,
+                format!("the API server is silent: {} pods are stopped on this machine itself", due.len()),
+            );
+            let mut wave = Vec::new();
+            for index in due {
+                let Some(pod) = self.pods.stop.get_mut(index) else { continue };
+                pod.locally_at = Some(turn.now);
+                wave.push(pod.id.clone());
+            }
+            self.start_wave(turn, wave);
+        }
+    }
+
+    fn due_for_local_drain(&self, turn: &mut Turn) -> Vec<usize> {
+        let drain_end = self.drain_end();
+        let all_from = self.terms.drain.local_after.map(|after| self.notice.first_seen + after);
+        let due = self.pods.stop.iter().enumerate().filter(|(_, pod)| pod.waits() && pod.locally_at.is_none());
+        let due = due.filter(|(_, pod)| {
+            let from = pod.force_time(drain_end) - WAVE;
+            turn.has_come(all_from.map_or(from, |all_from| from.min(all_from)))
+        });
+        due.map(|(index, _)| index).collect()
+    }
+
+    /// The pods were never listed, so their times are not known; the hooks find them, all together.
+    fn drain_blindly(&mut self, turn: &mut Turn) {
+        let patience = self.terms.drain.local_after.unwrap_or(Duration::MAX).min(self.window() / 4);
+        if !self.local_drain_blind && turn.has_come(self.notice.first_seen + patience) {
+            self.local_drain_blind = true;
+            turn.say(
+                Level::Warn,
+                "the API server is silent and the pods were never listed: all are stopped on this machine itself",
+            );
+            self.start_wave(turn, Vec::new());
+        }
+    }
+
+    fn end_local_drain(&mut self, turn: &mut Turn) {
+        let unasked =
+            self.pods.stop.iter().any(|pod| pod.waits() && (pod.locally_at.is_some() || self.local_drain_blind));
+        if !self.local_drain_active || !self.pods.listed() || unasked {
+            return;
+        }
+        self.local_drain_active = false;
+        let hooks = self.found_hooks.clone().unwrap_or_default();
+        self.hooks.begin(&hooks, Phase::LocalDrain, Some("end"), self.wave, Vec::new());
+        turn.say(Level::Info, "the API server is back and the pods are asked: the local drain ends");
+        self.changed_urgently();
+    }
+
+    fn end_drain(&mut self, turn: &mut Turn, cluster: bool) {
+        if self.phases.drained.is_some() || self.phases.drain_started.is_none() {
+            return;
+        }
+        let gone = if cluster {
+            self.pods.listed() && self.pods.left() == 0 && !self.waits_for_volumes()
+        } else {
+            self.hooks.ended(Phase::LocalDrain)
+        };
+        if gone {
+            self.phases.drained = Some(turn.now);
+            self.changed_urgently();
+        }
+    }
+
+    fn waits_for_volumes(&self) -> bool {
+        self.terms.drain.volumes && self.pods.had_claims() && !self.volumes_released
+    }
+
+    /// Looks at the node's volumes once all pods are gone.
+    pub(super) fn watch_volumes(&mut self, turn: &mut Turn) {
+        let wanted = self.phases.drain_started.is_some()
+            && self.pods.listed()
+            && self.pods.left() == 0
+            && self.waits_for_volumes();
+        if wanted && self.node_watch.is_none() && !self.line.under_way(&Purpose::WatchNode) && self.line.open(turn) {
+            self.line.send(turn, Purpose::WatchNode, Request::WatchNode);
+        }
+        if let (false, Some(number)) = (wanted, self.node_watch) {
+            self.node_watch = None;
+            turn.act(Action::EndWatch { number });
+        }
+    }
+
+    fn start_post_drain(&mut self, turn: &mut Turn) {
+        // After the deadline nothing starts any more.
+        if self.phases.post_drain_begun || self.found_hooks.is_none() || self.phases.ended.is_some() {
+            return;
+        }
+        let pods_asked = self.phases.drain_started.is_some();
+        let due = self.phases.drained.is_some()
+            || (pods_asked && self.node.karpenter_disrupts())
+            || turn.has_come(self.post_drain_by());
+        if !due && self.phases.post_drain_started.is_none() {
+            return;
+        }
+        self.phases.post_drain_begun = true;
+        self.phases.post_drain_started.get_or_insert(turn.now);
+        let hooks = self.found_hooks.clone().unwrap_or_default();
+        self.hooks.begin(&hooks, Phase::PostDrain, None, 0, Vec::new());
+        self.changed_urgently();
+    }
+
+    fn end(&mut self, turn: &mut Turn, cluster: bool) {
+        if self.phases.ended.is_some() {
+            return;
+        }
+        let hooks_ended = [Phase::Notice, Phase::PreDrain, Phase::LocalDrain, Phase::PostDrain]
+            .iter()
+            .all(|phase| self.hooks.ended(*phase));
+        let node_done = !cluster || !self.terms.cordons() || self.node.settled();
+        let drained = !self.terms.drains() || (self.phases.drained.is_some() && self.phases.post_drain_begun);
+        let done = self.phases.begun && hooks_ended && node_done && drained;
+        if done || turn.has_come(self.deadline.at) {
+            self.phases.ended = Some(turn.now);
+            self.tell_the_end(turn);
+            self.changed_urgently();
+        }
+    }
+
+    fn tell_the_end(&mut self, turn: &mut Turn) {
+        let summary = self.summary();
+        let spare = tenths(turn.now.until(self.deadline.at));
+        turn.say(Level::Info, format!("response {}: {summary}; {spare} s to spare", self.id));
+        if !self.terms.drains() {
+            return;
+        }
+        if self.pods.left() == 0 {
+            self.tell_event("DrainFinished", summary, false);
+        } else {
+            let left = self.names_of_the_left();
+            turn.say(Level::Error, format!("response {}: not gone at the deadline: {left}", self.id));
+            self.tell_event("DrainIncomplete", format!("{summary}; not gone: {left}"), true);
+        }
+    }
+
+    /// `78 graceful (3 of them forced past a budget), 0 killed, 0 left`
+    fn summary(&self) -> String {
+        if !self.terms.drains() {
+            return "done".to_owned();
+        }
+        let of = |outcome| self.pods.stop.iter().filter(|pod| pod.outcome() == outcome).count();
+        let forced = self.pods.stop.iter().filter(|pod| pod.forced && pod.outcome() == Outcome::Graceful).count();
+        let forced = if forced > 0 { format!(" ({forced} of them forced past a budget)") } else { String::new() };
+        format!(
+            "{} graceful{forced}, {} killed, {} left",
+            of(Outcome::Graceful),
+            of(Outcome::Killed),
+            of(Outcome::Left)
+        )
+    }
+
+    /// Whether there is nothing more to be done: the deadline has passed, and the response was ended by it.
+    pub fn is_over(&self, turn: &mut Turn) -> bool {
+        self.phases.ended.is_some() && turn.has_come(self.deadline.at)
+    }
+
+    /// Ends what outlives a turn.
+    pub fn close(&mut self, turn: &mut Turn) {
+        self.pods.end_watch(turn);
+        if let Some(number) = self.node_watch.take() {
+            turn.act(Action::EndWatch { number });
+        }
+    }
+}
