@@ -43,7 +43,10 @@ pub struct TestNode {
 /// A request as the audit log has it.
 #[derive(Clone, Debug)]
 pub struct Audited {
+    /// When it came.
     pub at: OffsetDateTime,
+    /// When it had been answered.
+    pub answered: OffsetDateTime,
     pub verb: String,
     /// With the subresource: `pods/eviction`; empty outside objects.
     pub resource: String,
@@ -213,8 +216,10 @@ impl Audited {
             return None;
         }
         let (resource, sub) = (text("/objectRef/resource"), text("/objectRef/subresource"));
+        let time = |pointer: &str| OffsetDateTime::parse(&text(pointer), &Rfc3339).ok();
         Some(Audited {
-            at: OffsetDateTime::parse(&text("/requestReceivedTimestamp"), &Rfc3339).ok()?,
+            at: time("/requestReceivedTimestamp")?,
+            answered: time("/stageTimestamp")?,
             verb: text("/verb"),
             resource: if sub.is_empty() { resource } else { format!("{resource}/{sub}") },
             namespace: text("/objectRef/namespace"),
