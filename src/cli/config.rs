@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use super::arguments::ConfigCommand;
 use super::{WRONG, answer, complain};
+use crate::config::schema::SCHEMA;
 use crate::config::{
     Entry, Flags, Loaded, Problem, Settings, Sources, Value, check_file, load, quoted, without_password,
 };
@@ -23,6 +24,21 @@ pub fn config(asked: &ConfigCommand, sources: &Sources) -> ExitCode {
             ExitCode::from(WRONG)
         }
     }
+}
+
+/// All settings with their meaning, for the help.
+pub fn settings_help() -> String {
+    let mut text = "\nSettings, each also as a variable SPOT_GUARD_CONFIG_<TABLE>_<KEY>:\n".to_owned();
+    let mut table = "";
+    for row in &SCHEMA {
+        if row.table != table {
+            let _ = writeln!(text, "  [{}]", row.table);
+            table = row.table;
+        }
+        let key = if row.is_open() { "NAME" } else { row.key };
+        let _ = writeln!(text, "  {key:<27} {}", row.meaning);
+    }
+    text
 }
 
 /// Prints what `run` would use, beside what it would leave out.
@@ -91,10 +107,12 @@ fn by_flag_only(settings: &Settings, flags: &Flags) -> String {
         ("runtime-dir", folders.runtime.display().to_string(), flags.runtime.is_some()),
         ("dry-run", changes.to_owned(), flags.dry_run),
     ];
+    let rows = rows.map(|(flag, value, is_set)| (format!("# {flag:<11}  {}", one_line(&value)), flag, is_set));
+    let width = rows.iter().map(|(line, ..)| line.chars().count()).max().unwrap_or(0);
     let mut text = "\n# by flag only\n".to_owned();
-    for (flag, value, is_set) in rows {
+    for (line, flag, is_set) in rows {
         let origin = if is_set { format!("--{flag}") } else { "built-in".to_owned() };
-        let _ = writeln!(text, "# {flag:<11}  {}  # {origin}", one_line(&value));
+        let _ = writeln!(text, "{line:width$}  # {origin}");
     }
     if settings.imds.disabled {
         text.push_str("# the metadata service is never asked  # environment AWS_EC2_METADATA_DISABLED\n");
