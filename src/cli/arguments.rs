@@ -40,7 +40,7 @@ struct Arguments {
     /// what must outlive a reboot (/var/lib/spot-guard)
     #[argh(option, arg_name = "DIR")]
     state_dir: Option<String>,
-    /// what need not (/run/spot-guard)
+    /// what goes with a reboot (/run/spot-guard)
     #[argh(option, arg_name = "DIR")]
     runtime_dir: Option<String>,
     /// error, warn, info or debug

@@ -8,22 +8,22 @@ use super::arguments::ConfigCommand;
 use super::{WRONG, answer, complain};
 use crate::config::schema::SCHEMA;
 use crate::config::{
-    Entry, Flags, Loaded, Problem, Settings, Sources, Value, check_file, load, quoted, without_password,
+    Entry, Files, Flags, Loaded, Problem, Settings, Sources, Value, check_file, load, quoted, without_password,
 };
 
 /// Origins begin no further to the right than this, so that one long value does not push all of them away.
 const WIDEST: usize = 60;
 
 pub fn config(asked: &ConfigCommand, sources: &Sources) -> ExitCode {
-    match (asked.check, asked.files.is_empty()) {
-        (false, true) => show(sources),
-        (true, true) => check(sources),
-        (true, false) => check_files(&asked.files),
-        (false, false) => {
-            complain("spot-guard config takes files only with --check");
-            ExitCode::from(WRONG)
-        }
-    }
+    let wrong = match (asked.check, asked.files.is_empty(), &sources.files) {
+        (false, true, _) => return show(sources),
+        (true, true, _) => return check(sources),
+        (true, false, Files::Places(_)) => return check_files(&asked.files),
+        (true, false, Files::One(_)) => "spot-guard config --check takes either files or --config, not both",
+        (false, false, _) => "spot-guard config takes files only with --check",
+    };
+    complain(wrong);
+    ExitCode::from(WRONG)
 }
 
 /// All settings with their meaning, for the help.

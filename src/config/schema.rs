@@ -195,7 +195,11 @@ pub fn hint(table: &str, key: &str) -> Hint {
     if let Some(known) = nearest(key, within) {
         return Hint::Nearest(known);
     }
-    closed().find(|row| row.key == key).map_or(Hint::None, |row| Hint::BelongsTo(row.table))
+    let mut elsewhere = closed().filter(|row| row.key == key);
+    match (elsewhere.next(), elsewhere.next()) {
+        (Some(row), None) => Hint::BelongsTo(row.table),
+        _ => Hint::None,
+    }
 }
 
 /// Settings before anything is put into them, the built-in values included: the fields that rows fill are empty, the
