@@ -104,10 +104,7 @@ pub enum Hint {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.origin, &self.complaint) {
-            (Origin::Flag(flag), Complaint::Unfit { value, reason, .. }) => write!(f, "--{flag} is {value}; {reason}"),
-            (origin, complaint) => write!(f, "{origin}: {complaint}"),
-        }
+        write!(f, "{}: {}", self.origin, self.complaint)
     }
 }
 

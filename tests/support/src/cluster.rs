@@ -115,9 +115,13 @@ impl Cluster {
     /// namespace of that name.
     pub fn make_node(&self, purpose: &str, instance: &str) -> TestNode {
         let name = unique(purpose);
-        self.admin.post("/api/v1/namespaces", &json!({"metadata": {"name": name}})).ok();
+        self.make_namespace(&name);
         self.make_bare_node(&name, &format!("aws:///eu-west-1a/{instance}"));
         TestNode { namespace: name.clone(), name }
+    }
+
+    pub fn make_namespace(&self, name: &str) {
+        self.admin.post("/api/v1/namespaces", &json!({"metadata": {"name": name}})).ok();
     }
 
     /// Makes a Node of this very name; an empty provider id is none.

@@ -78,6 +78,11 @@ impl World {
     /// Announces a Spot termination so many seconds from now, and waits until it was served; that moment.
     pub fn interrupt(&self, guard: &Guard, seconds: u64) -> Instant {
         self.imds.interrupt("terminate", Duration::from_secs(seconds));
+        self.interrupt_seen(guard)
+    }
+
+    /// Waits until the notice was served; that moment.
+    pub fn interrupt_seen(&self, guard: &Guard) -> Instant {
         guard.expect("the notice is served", STARTUP, || self.imds.first_served(SPOT))
     }
 
