@@ -20,7 +20,8 @@ const KEPT: [(&str, &str); 3] =
 /// Runs `hook` until it ends or `ends` comes, on the caller's thread; each line it says goes to the log at once.
 ///
 /// `wave` is the second argument of a `local-drain` hook (`start` or `end`), `environment` comes from
-/// [`super::Context::environment`] (`PATH`, `HOME` and `LANG` are the daemon's own), `input` is the JSON on its standard input.
+/// [`super::Context::environment`] (`PATH`, `HOME` and `LANG` are the daemon's own), `input` is the JSON on its
+/// standard input.
 pub fn run(
     hook: &Hook,
     wave: Option<&str>,

@@ -269,6 +269,7 @@ fn an_instance_that_is_not_told_does_not_hold_up_a_notice_and_is_asked_for_again
     let (_poll, news) = polled(&imds);
     imds.interrupt("terminate", Duration::from_secs(120));
     wait_for(&news, notice);
+    assert!(imds.wait_requests(4, PATIENCE), "a token, the notice, the id, and the document that fails");
     imds.heal();
     let instance = wait_for(&news, |news| if let News::Instance(instance) = news { Some(instance) } else { None });
     assert_eq!(instance.region.as_deref(), Some("eu-west-1"));
