@@ -111,7 +111,8 @@ fn respond(
         }),
         "update" | "patch" => change(state, user, request, target, dry_run).map(|o| Reply::of(200, &shown(&o))),
         "delete" => {
-            let options = DeleteOptions::of(&body(request)?, dry_run);
+            // The query is not looked at where there is a body.
+            let options = DeleteOptions::of(&body(request)?, dry_run && request.body.is_empty());
             let object = state.store.get(target.resource, &target.namespace, &target.name)?;
             admit::delete(user.node(), target, &object)?;
             let gone = pods::delete(&mut state.store, target, &options)?;

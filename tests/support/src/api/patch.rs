@@ -99,7 +99,8 @@ fn operate(object: &mut Value, operation: &str, path: &str, value: &Value) -> bo
     let Some((parent, last)) = path.rsplit_once('/') else { return false };
     let last = last.replace("~1", "/").replace("~0", "~");
     if operation == "test" {
-        return object.pointer(path) == Some(value);
+        // What is not there equals null.
+        return object.pointer(path).unwrap_or(&Value::Null) == value;
     }
     match (object.pointer_mut(parent), operation) {
         (Some(Value::Object(fields)), "add") => {
