@@ -90,7 +90,7 @@ pub enum PodNews {
 pub enum WatchEnd {
     /// The caller wanted no more.
     Ended,
-    /// The server closed it, as it does from time to time; start a new one.
+    /// The server closed it, as it does from time to time, or it went silent; start a new one.
     Closed,
     Refused(Refusal),
     /// It broke, or was never there. The text says what happened, without any secret.
@@ -158,6 +158,10 @@ impl Api {
         let mut body = delete_options(pod, Some(grace));
         body["apiVersion"] = "v1".into();
         body["kind"] = "DeleteOptions".into();
+        if self.dry_run {
+            // A DELETE's query is not looked at where it has a body (seen on 1.36: the pod was gone).
+            body["dryRun"] = json!(["All"]);
+        }
         self.client.answer(&self.write(Method::DELETE, pod_path(pod, ""), JSON, body))
     }
 
@@ -170,7 +174,7 @@ impl Api {
             "message": "spot-guard: the instance is about to be taken away",
             "lastTransitionTime": Timestamp::now(),
         });
-        // The UID is a precondition: another pod of that name answers 409.
+        // The UID is a precondition: for another pod of that name the answer is 422, as it cannot be changed.
         let body = json!({ "metadata": { "uid": pod.uid }, "status": { "conditions": [condition] } });
         self.client.answer(&self.write(Method::PATCH, pod_path(pod, "/status"), STRATEGIC_PATCH, body))
     }
@@ -206,8 +210,8 @@ impl Api {
     ///
     /// Once the stream is there (which takes 18 s at most), `each` is called at least once a second
     /// ([`PodNews::Quiet`] where nothing happens), so a watch ends within a second of being told to. One streamed list
-    /// where the server has it, else LIST and then WATCH. A connection on which nothing at all came for 90 s counts as
-    /// broken: the server sends a bookmark every minute.
+    /// where the server has it, else LIST and then WATCH. A stream on which nothing at all came for 90 s is given up as
+    /// [`WatchEnd::Closed`]: it is probably dead, as the server sends a bookmark about every minute.
     pub fn watch_pods(&self, each: &mut dyn FnMut(PodNews) -> bool) -> WatchEnd {
         watch::pods(&self.client, &self.node_name, each)
     }
@@ -216,6 +220,11 @@ impl Api {
     /// Ends as [`Api::watch_pods`] does, and when the node is deleted ([`WatchEnd::Closed`]).
     pub fn watch_node(&self, each: &mut dyn FnMut(Option<Node>) -> bool) -> WatchEnd {
         watch::node(&self.client, &self.node_name, each)
+    }
+
+    #[cfg(test)]
+    pub(super) fn link(&self) -> Arc<super::link::Link> {
+        self.client.link.clone()
     }
 
     /// Asks for as little of the own node as there is, to keep a connection and to see that all is well.

@@ -29,8 +29,8 @@ const WARM: Duration = Duration::from_secs(60);
 /// The longest rest after a failure.
 const REST: Duration = Duration::from_secs(10);
 
-/// Enough for rustls and for a kubeconfig of whatever nesting.
-const STACK: usize = 1 << 20;
+/// Enough for a TLS handshake several times over, in bytes.
+const STACK: usize = 256 << 10;
 
 /// Finds the kubeconfig, keeps credentials and the connection warm, in a thread of its own that never gives up.
 pub struct Keeper {

@@ -8,11 +8,10 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::secret::Secret;
+use super::yaml::{self, Yaml};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use saphyr::{LoadableYamlNode, Scalar, Yaml};
-
-use super::secret::Secret;
 
 /// Where node agents leave the kubelet's kubeconfig, in the order in which they are looked at.
 pub const KNOWN_PLACES: [&str; 4] = [
@@ -168,8 +167,7 @@ pub(super) fn read_limited(path: &Path) -> Result<Vec<u8>, Problem> {
 
 /// Reads a kubeconfig from its text (YAML, or JSON, which is YAML); relative paths in it start at `folder`.
 pub fn parse(text: &str, folder: &Path) -> Result<Kubeconfig, Problem> {
-    let documents = Yaml::load_from_str(text).map_err(|e| Problem::NotYaml(e.to_string()))?;
-    let root = documents.first().ok_or(Problem::NoContext)?;
+    let root = &yaml::read(text).map_err(Problem::NotYaml)?;
     let context_name = text_at(root, "current-context")?.ok_or(Problem::NoContext)?;
     let context = named(root, "contexts", "context", &context_name)?;
     let cluster_name = text_at(context, "cluster")?.ok_or(Problem::Missing("the context's cluster"))?;
@@ -209,7 +207,7 @@ fn trust(cluster: &Yaml, folder: &Path) -> Result<Trust, Problem> {
 
 fn user(user: &Yaml, folder: &Path) -> Result<User, Problem> {
     for key in ["auth-provider", "username", "as"] {
-        if !nothing(at(user, key)) {
+        if *user.at(key) != Yaml::Null {
             return Err(Problem::Unsupported(
                 "users[].user",
                 "auth-provider, username and as are not known here; use a client certificate, a token or exec",
@@ -228,7 +226,7 @@ fn user(user: &Yaml, folder: &Path) -> Result<User, Problem> {
         Some(path) => Some(Token::File(folder.join(path))),
         None => text_at(user, "token")?.map(|token| Token::Given(Secret::new(token))),
     };
-    let exec = if nothing(at(user, "exec")) { None } else { Some(exec(at(user, "exec"), folder)?) };
+    let exec = if *user.at("exec") == Yaml::Null { None } else { Some(exec(user.at("exec"), folder)?) };
     Ok(User { certificate, token, exec })
 }
 
@@ -245,7 +243,10 @@ fn exec(exec: &Yaml, folder: &Path) -> Result<Exec, Problem> {
     let command = if command.contains('/') { folder.join(command) } else { PathBuf::from(command) };
     let arguments = list_at(exec, "args")?
         .iter()
-        .map(|argument| scalar(argument).ok_or(Problem::Wrong("exec.args", "a list of texts")))
+        .map(|argument| match argument {
+            Yaml::Text(text) => Ok(text.clone()),
+            _ => Err(Problem::Wrong("exec.args", "a list of texts")),
+        })
         .collect::<Result<_, _>>()?;
     let environment = list_at(exec, "env")?
         .iter()
@@ -259,15 +260,10 @@ fn exec(exec: &Yaml, folder: &Path) -> Result<Exec, Problem> {
 }
 
 /// The entry of the list `list` whose name is `name`, and in it the mapping `kind`.
-fn named<'a, 'i>(
-    root: &'a Yaml<'i>,
-    list: &'static str,
-    kind: &'static str,
-    name: &str,
-) -> Result<&'a Yaml<'i>, Problem> {
+fn named<'a>(root: &'a Yaml, list: &'static str, kind: &'static str, name: &str) -> Result<&'a Yaml, Problem> {
     for entry in list_at(root, list)? {
         if text_at(entry, "name")?.as_deref() == Some(name) {
-            return Ok(at(entry, kind));
+            return Ok(entry.at(kind));
         }
     }
     Err(Problem::Unknown(kind, name.to_owned()))
@@ -283,46 +279,178 @@ fn source(map: &Yaml, folder: &Path, data: &'static str, file: &'static str) -> 
     Ok(text_at(map, file)?.map(|path| Source::File(folder.join(path))))
 }
 
-/// The value at `key`; a missing one is [`Yaml::BadValue`], as is anything asked of what is no mapping.
-fn at<'a, 'i>(map: &'a Yaml<'i>, key: &str) -> &'a Yaml<'i> {
-    map.as_mapping_get(key).unwrap_or(&Yaml::BadValue)
-}
-
-fn nothing(value: &Yaml) -> bool {
-    matches!(value, Yaml::BadValue | Yaml::Value(Scalar::Null))
-}
-
-/// A scalar as text. A name or token that looks like a number is one all the same.
-fn scalar(value: &Yaml) -> Option<String> {
-    match value {
-        Yaml::Value(Scalar::String(text)) => Some(text.to_string()),
-        Yaml::Value(Scalar::Integer(number)) => Some(number.to_string()),
-        Yaml::Value(Scalar::FloatingPoint(number)) => Some(number.to_string()),
-        Yaml::Value(Scalar::Boolean(flag)) => Some(flag.to_string()),
-        _ => None,
-    }
-}
-
 /// The text at `key`; an empty one is none, as in Go.
 fn text_at(map: &Yaml, key: &'static str) -> Result<Option<String>, Problem> {
-    match at(map, key) {
-        value if nothing(value) => Ok(None),
-        value => scalar(value).map(|text| Some(text).filter(|t| !t.is_empty())).ok_or(Problem::Wrong(key, "a text")),
+    match map.at(key) {
+        Yaml::Null => Ok(None),
+        Yaml::Text(text) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
+        _ => Err(Problem::Wrong(key, "a text")),
     }
 }
 
 fn flag_at(map: &Yaml, key: &'static str) -> Result<bool, Problem> {
-    match at(map, key) {
-        Yaml::Value(Scalar::Boolean(flag)) => Ok(*flag),
-        value if nothing(value) => Ok(false),
+    match map.at(key) {
+        Yaml::Null => Ok(false),
+        Yaml::Text(text) if text.eq_ignore_ascii_case("true") => Ok(true),
+        Yaml::Text(text) if text.eq_ignore_ascii_case("false") => Ok(false),
         _ => Err(Problem::Wrong(key, "true or false")),
     }
 }
 
-fn list_at<'a, 'i>(map: &'a Yaml<'i>, key: &'static str) -> Result<&'a [Yaml<'i>], Problem> {
-    match at(map, key) {
-        Yaml::Sequence(list) => Ok(list),
-        value if nothing(value) => Ok(&[]),
+fn list_at<'a>(map: &'a Yaml, key: &'static str) -> Result<&'a [Yaml], Problem> {
+    match map.at(key) {
+        Yaml::Null => Ok(&[]),
+        Yaml::List(list) => Ok(list),
         _ => Err(Problem::Wrong(key, "a list")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A kubeconfig of one cluster and one user, each given as the YAML of its mapping in one line.
+    fn config(cluster: &str, user: &str) -> Result<Kubeconfig, Problem> {
+        let text = format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: ctx\ncontexts:\n- name: other\n- context: {{cluster: c, \
+             namespace: default, user: u}}\n  name: ctx\nclusters:\n- cluster: {cluster}\n  name: c\nusers:\n- name: u\n  \
+             user: {user}\n"
+        );
+        parse(&text, Path::new("/etc/k"))
+    }
+
+    fn file(path: &str) -> Source {
+        Source::File(path.into())
+    }
+
+    fn user(text: &str) -> Result<User, Problem> {
+        config("{server: 'https://a'}", text).map(|config| config.user)
+    }
+
+    #[test]
+    fn eks_has_an_exec_plugin_found_by_path_or_by_name() {
+        for (version, command, arguments) in [
+            ("v1beta1", "aws", "[eks, get-token, --cluster-name, C, --region, eu-west-1]"),
+            ("v1beta1", "/usr/bin/aws-iam-authenticator", "[token, -i, C, --region, eu-west-1]"),
+            ("v1", "./bin/plugin", "null"),
+        ] {
+            let exec = format!(
+                "{{exec: {{apiVersion: client.authentication.k8s.io/{version}, command: {command}, args: {arguments}, \
+                 env: [{{name: AWS_STS_REGIONAL_ENDPOINTS, value: regional}}], interactiveMode: IfAvailable}}}}"
+            );
+            let read =
+                config("{server: 'https://abc.eks.amazonaws.com', certificate-authority: /ca.crt}", &exec).unwrap();
+            assert_eq!(read.trust, Trust::Authority(file("/ca.crt")));
+            let exec = read.user.exec.unwrap();
+            assert_eq!(exec.api_version, format!("client.authentication.k8s.io/{version}"));
+            let expected = if command == "./bin/plugin" { "/etc/k/./bin/plugin" } else { command };
+            assert_eq!(exec.command, Path::new(expected));
+            assert_eq!(exec.arguments.len(), arguments.matches(',').count() + usize::from(arguments != "null"));
+            assert_eq!(exec.environment, [("AWS_STS_REGIONAL_ENDPOINTS".into(), Secret::new("regional".into()))]);
+            assert!(!exec.with_cluster);
+        }
+    }
+
+    #[test]
+    fn kubeadm_has_certificate_and_key_in_one_file_k3s_and_rke2_in_two() {
+        let pem = "/var/lib/kubelet/pki/kubelet-client-current.pem";
+        let read = user(&format!("{{client-certificate: {pem}, client-key: {pem}}}")).unwrap();
+        assert_eq!(read.certificate, Some(Certificate { chain: file(pem), key: file(pem) }));
+        let read = user("{client-certificate: client-kubelet.crt, client-key: client-kubelet.key}").unwrap();
+        let (chain, key) = (file("/etc/k/client-kubelet.crt"), file("/etc/k/client-kubelet.key"));
+        assert_eq!(read.certificate, Some(Certificate { chain, key }));
+    }
+
+    #[test]
+    fn kops_has_everything_inline_and_data_beats_the_file() {
+        let cluster =
+            "{server: 'https://api.internal.k', certificate-authority: /x, certificate-authority-data: 'Y2E='}";
+        let read = config(cluster, "{client-certificate-data: Y2VydA==, client-key-data: \"a2\\n V5\\n\"}").unwrap();
+        assert_eq!(read.trust, Trust::Authority(Source::Data(b"ca".to_vec())));
+        let (chain, key) = (Source::Data(b"cert".to_vec()), Source::Data(b"key".to_vec()));
+        assert_eq!(read.user.certificate, Some(Certificate { chain, key }));
+    }
+
+    #[test]
+    fn json_is_a_kubeconfig_too() {
+        let text = serde_json::json!({
+            "current-context": "ctx",
+            "contexts": [{"name": "ctx", "context": {"cluster": "c", "user": "u"}}],
+            "clusters": [{"name": "c", "cluster": {"server": "https://[fd00::1]:6443/", "tls-server-name": "kubernetes",
+                "insecure-skip-tls-verify": true, "proxy-url": "http://user:password@proxy:3128"}}],
+            "users": [{"name": "u", "user": {"token": "t", "tokenFile": "token"}}],
+        });
+        for text in [text.to_string(), serde_json::to_string_pretty(&text).unwrap().replace("  ", "\t")] {
+            let read = parse(&text, Path::new("/etc/k")).unwrap();
+            assert_eq!(read.server, "https://[fd00::1]:6443");
+            assert_eq!((read.trust.clone(), read.tls_server_name.as_deref()), (Trust::Anyone, Some("kubernetes")));
+            assert_eq!(read.user.token, Some(Token::File("/etc/k/token".into())), "tokenFile beats token");
+            assert!(!format!("{read:?}").contains("password"));
+        }
+    }
+
+    #[test]
+    fn the_known_forms_of_a_server() {
+        for (written, expected) in [
+            ("'https://127.0.0.1:6444'", Ok("https://127.0.0.1:6444")),
+            ("'10.0.0.1:6443'", Ok("https://10.0.0.1:6443")),
+            ("'http://localhost:8080/prefix/'", Ok("http://localhost:8080/prefix")),
+            ("'unix:///run/k'", Err(Problem::Wrong("server", "a URL of https or http"))),
+            ("''", Err(Problem::Missing("server"))),
+        ] {
+            let read = config(&format!("{{server: {written}}}"), "{}").map(|config| config.server);
+            assert_eq!(read, expected.map(str::to_owned), "{written}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let exec = |rest: &str| user(&format!("{{exec: {{apiVersion: client.authentication.k8s.io/v1, {rest}}}}}"));
+        assert_eq!(user("{client-key: k}"), Err(Problem::Missing("client-certificate")));
+        assert_eq!(user("{client-certificate: c}"), Err(Problem::Missing("client-key")));
+        assert_eq!(
+            user("{client-certificate-data: '%', client-key: k}"),
+            Err(Problem::Wrong("client-certificate-data", "base64"))
+        );
+        assert_eq!(user("{token: [t]}"), Err(Problem::Wrong("token", "a text")));
+        assert!(matches!(user("{username: u, password: p}"), Err(Problem::Unsupported(..))));
+        assert!(matches!(exec("interactiveMode: Always, command: c"), Err(Problem::Unsupported(..))));
+        assert_eq!(exec("args: []"), Err(Problem::Missing("exec.command")));
+        assert!(matches!(user("{exec: {apiVersion: v1alpha1, command: c}}"), Err(Problem::Unsupported(..))));
+        for (text, expected) in [
+            ("", Problem::NoContext),
+            ("contexts: []", Problem::NoContext),
+            ("current-context: x", Problem::Unknown("context", "x".into())),
+            ("current-context: x\ncontexts: 3", Problem::Wrong("contexts", "a list")),
+            (
+                "current-context: x\ncontexts: [{name: x, context: {cluster: y}}]",
+                Problem::Unknown("cluster", "y".into()),
+            ),
+            ("current-context: x\ncontexts: [{name: x}]", Problem::Missing("the context's cluster")),
+        ] {
+            assert_eq!(parse(text, Path::new("/")), Err(expected), "{text}");
+        }
+        assert!(matches!(parse("a: [", Path::new("/")), Err(Problem::NotYaml(_))));
+        assert!(matches!(parse("a: 1\na: 2", Path::new("/")), Err(Problem::NotYaml(_))));
+        let missing = load(Path::new("/nowhere/kubelet.conf")).unwrap_err().to_string();
+        assert!(missing.starts_with("cannot use the kubeconfig /nowhere/kubelet.conf: it cannot be read"), "{missing}");
+    }
+
+    #[test]
+    fn a_name_that_looks_like_a_number_is_a_name() {
+        let text = "current-context: 1\ncontexts: [{name: 1, context: {cluster: true}}]\n\
+                    clusters: [{name: true, cluster: {server: 'https://a'}}]";
+        assert_eq!(parse(text, Path::new("/")).unwrap().server, "https://a");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "(?s).{0,200}", noise in "[\\[\\]{}:,&*!|>'\"%@`#?a-c \n\t-]{0,100}") {
+            let _ = parse(&text, Path::new("/"));
+            let _ = parse(&noise, Path::new("/"));
+            let _ = user(&noise);
+        }
     }
 }

@@ -4,6 +4,8 @@
 //! it carries out single requests and says what came back.
 
 mod addresses;
+#[cfg(test)]
+mod against_a_server;
 mod api;
 mod certificate;
 mod client;
@@ -19,6 +21,7 @@ mod proxy;
 mod secret;
 mod tls;
 mod watch;
+mod yaml;
 
 pub use api::{Annotation, Api, Condition, NodeEvent, NodePatch, PodNews, WatchEnd};
 use client::Client;

@@ -24,7 +24,8 @@ const EVENT_LIMIT: usize = 4 << 20;
 /// How much is read at a time.
 const CHUNK: usize = 16 << 10;
 
-/// A connection without a byte for this long is dead: the server sends a bookmark about every minute.
+/// A stream without any event for this long is given up: the server sends a bookmark about every minute (unless nothing
+/// at all has happened in the cluster since the start), so it is probably dead.
 const SILENCE: Duration = Duration::from_secs(90);
 
 /// Streams the node's pods; see [`super::Api::watch_pods`].
@@ -158,7 +159,7 @@ fn follow<T: DeserializeOwned>(stream: impl Read, each: &mut dyn FnMut(Step<T>) 
             Ok(None) => return WatchEnd::Closed,
             Err(e) if client::is_pace(&e) => {
                 if Moment::now().since(heard) >= SILENCE {
-                    return WatchEnd::Nothing(format!("the watch was silent for {} s", SILENCE.as_secs()));
+                    return WatchEnd::Closed;
                 }
                 if !each(Step::Quiet) {
                     return WatchEnd::Ended;
