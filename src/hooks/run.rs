@@ -8,7 +8,7 @@ use crate::moment::Moment;
 use crate::process::{self, Command, Ended, Limits, Started, Stop};
 
 /// From TERM to KILL.
-pub const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Exit code EX_TEMPFAIL of sysexits.h: the hook asks for one more try.
 pub const TRY_AGAIN: i32 = 75;
