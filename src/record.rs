@@ -12,7 +12,7 @@ use crate::hooks::Phase;
 use crate::instance::Instance;
 use crate::moment::Timestamp;
 use crate::notice::{InstanceAction, Kind};
-use crate::process::{Exit, Started};
+use crate::process::Started;
 
 pub use store::{Error, Store, Writer, write_whole};
 
@@ -127,7 +127,11 @@ pub struct HookWritten {
     pub started_at: Option<Timestamp>,
     /// Absent while it runs.
     pub seconds: Option<f64>,
-    pub exit: Option<Exit>,
+    /// Its exit code; absent if it was ended by a signal or never started.
+    pub exit: Option<i32>,
+    pub signal: Option<i32>,
+    /// Why it was not started.
+    pub reason: Option<String>,
     pub timed_out: bool,
     /// Told to end because the response ended.
     pub stopped: bool,

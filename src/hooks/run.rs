@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::hooks::Hook;
 use crate::moment::Moment;
+use crate::observe::log::HOOK;
 use crate::process::{self, Command, Ended, Limits, Started, Stop};
 
 /// From TERM to KILL.
@@ -36,16 +37,11 @@ pub fn run(
     let told = environment.into_iter().map(|(name, value)| (name.into(), value.into()));
     let environment = kept.into_iter().chain(told).collect();
     let command = Command { program: hook.path.clone(), arguments, environment, input, folder: Some("/".into()) };
+    let target = format!("{HOOK}{hook}");
     let limits = Limits { ends, patience: PATIENCE, output: 256 * 1024 };
-    let ended = process::run(
-        &command,
-        &limits,
-        stop,
-        on_start,
-        &mut |_, line| log::info!(target: "hook", "hook {hook}: {line}"),
-    );
+    let ended = process::run(&command, &limits, stop, on_start, &mut |_, line| log::info!(target: &target, "{line}"));
     if ended.dropped > 0 {
-        log::warn!(target: "hook", "hook {hook} wrote too much: {} bytes are not in this log", ended.dropped);
+        log::warn!("hook {hook} wrote too much: {} bytes are not in this log", ended.dropped);
     }
     ended
 }

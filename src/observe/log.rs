@@ -70,7 +70,7 @@ fn stderr_is_journal() -> bool {
     fstat(io::stderr()).is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
-/// Leaves out what other crates say below a warning, unless everything is wanted.
+/// Leaves out what other crates say below a warning.
 struct Filtered(env_logger::Logger);
 
 impl log::Log for Filtered {
@@ -88,7 +88,7 @@ impl log::Log for Filtered {
 }
 
 fn wanted(target: &str, level: Level, limit: LevelFilter) -> bool {
-    level <= limit && (is_ours(target) || level <= Level::Warn || limit >= LevelFilter::Debug)
+    level <= limit && (is_ours(target) || level <= Level::Warn)
 }
 
 fn is_ours(target: &str) -> bool {

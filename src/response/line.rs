@@ -124,20 +124,24 @@ impl Line {
         if let Some(Flight { purpose: Purpose::Ask(_), sent, .. }) = &flight {
             self.latest_answer_took = turn.now.since(*sent);
         }
-        if let Some(since) = self.silent_since.take() {
+        let ended = self.silent_since.take();
+        if let Some(since) = ended {
             turn.say(Level::Info, format!("the API server answers again after {} s", tenths(turn.now.since(since))));
-            if flight.as_ref().is_some_and(|flight| flight.afresh) {
-                self.give_up_old_connections(since);
-            }
+        }
+        if let Some(Flight { afresh: true, sent, .. }) = flight {
+            self.give_up_what_was_overtaken(sent, ended.is_some());
         }
         self.quiet_since = self.flights.values().map(|_| turn.now).next();
         flight
     }
 
-    /// The silence was ended by a new connection: what was sent before it waits on dead ones.
-    fn give_up_old_connections(&mut self, silent_since: Moment) {
-        self.renewals += 1;
-        self.flights.retain(|_, flight| flight.afresh || flight.sent > silent_since + SILENCE);
+    /// A new connection was answered: what was sent before it on the old ones waits on dead ones.
+    fn give_up_what_was_overtaken(&mut self, sent: Moment, ended_the_silence: bool) {
+        let before = self.flights.len();
+        self.flights.retain(|_, flight| flight.afresh || flight.sent >= sent);
+        if ended_the_silence || self.flights.len() < before {
+            self.renewals += 1;
+        }
     }
 
     /// That request came to nothing. Gives what it was for, unless it had been given up.

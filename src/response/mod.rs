@@ -17,6 +17,9 @@ mod tell;
 mod turn;
 mod written;
 
+#[cfg(test)]
+mod tests;
+
 pub use action::{Action, HookOrder, NodeChange, Request, Told};
 pub use event::{Answered, Event, PodNews, Standing};
 pub use guard::{Guard, State};

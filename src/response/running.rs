@@ -291,7 +291,9 @@ impl Running {
         }
         self.advance_phases(turn, cluster);
         self.advance_hooks(turn);
-        if cluster {
+        // The cordon goes before any word about it.
+        let node_done = !self.terms.cordons() || self.node.settled();
+        if cluster && node_done {
             self.tell.advance(turn, &mut self.line);
         }
         self.give_out_record(turn);

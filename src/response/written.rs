@@ -71,7 +71,8 @@ pub fn write(running: &Running) -> Record {
 
 fn outcome(running: &Running) -> Option<ResponseOutcome> {
     running.phases.ended?;
-    Some(if running.pods.left() == 0 { ResponseOutcome::Complete } else { ResponseOutcome::Incomplete })
+    let drained = !running.terms.drains() || running.phases.drained.is_some();
+    Some(if drained && running.pods.left() == 0 { ResponseOutcome::Complete } else { ResponseOutcome::Incomplete })
 }
 
 fn write_notice(notice: &Notice, times: &Times) -> NoticeWritten {
@@ -105,6 +106,13 @@ fn write_pod(pod: &PodWork, ended: bool, times: &Times) -> PodWritten {
 
 fn write_hook(run: &Run, times: &Times) -> HookWritten {
     let result = run.result.as_ref();
+    let (exit, signal, reason) = match result.map(|result| &result.exit) {
+        None => (None, None, None),
+        Some(Exit::Code(code)) => (Some(*code), None, None),
+        Some(Exit::Signal(signal)) => (None, Some(*signal), None),
+        Some(Exit::NotStarted(why)) => (None, None, Some(why.clone())),
+        Some(Exit::Stuck) => (None, None, None),
+    };
     HookWritten {
         phase: run.hook.phase,
         name: run.hook.name.clone(),
@@ -112,7 +120,9 @@ fn write_hook(run: &Run, times: &Times) -> HookWritten {
         wave: run.wave,
         started_at: times.write(run.started_at),
         seconds: result.map(|result| to_seconds(result.at.since(run.started_at.unwrap_or(result.at)))),
-        exit: result.map(|result| result.exit.clone()),
+        exit,
+        signal,
+        reason,
         timed_out: result.is_some_and(|result| result.timed_out),
         stopped: result.is_some_and(|result| result.stopped),
         output_tail: result.map(|result| result.tail.clone()).unwrap_or_default(),
@@ -197,7 +207,7 @@ fn read_hook(hook: &HookWritten, times: &Times) -> Run {
     let started_at = times.read(hook.started_at);
     let result = hook.seconds.map(|seconds| RunResult {
         at: started_at.unwrap_or_default() + from_seconds(seconds),
-        exit: hook.exit.clone().unwrap_or(Exit::Stuck),
+        exit: read_exit(hook),
         timed_out: hook.timed_out,
         stopped: hook.stopped,
         tail: hook.output_tail.clone(),
@@ -213,6 +223,15 @@ fn read_hook(hook: &HookWritten, times: &Times) -> Run {
     run.started_at = started_at;
     run.process = hook.process.clone();
     run
+}
+
+fn read_exit(hook: &HookWritten) -> Exit {
+    match (hook.exit, hook.signal, &hook.reason) {
+        (Some(code), _, _) => Exit::Code(code),
+        (_, Some(signal), _) => Exit::Signal(signal),
+        (_, _, Some(why)) => Exit::NotStarted(why.clone()),
+        _ => Exit::Stuck,
+    }
 }
 
 fn read_phases(written: &[PhaseWritten], times: &Times) -> Phases {

@@ -143,7 +143,9 @@ impl Pods {
             }
         }
         due.sort_unstable_by_key(|(order, index, _)| (*order, *index));
-        for (_, index, step) in due.into_iter().take(line.free_slots()) {
+        // In a silence the slots may all be taken by what was lost; the next attempt needs none.
+        let slots = if line.silent() { 1 } else { line.free_slots() };
+        for (_, index, step) in due.into_iter().take(slots) {
             if !line.open(turn) {
                 return;
             }

@@ -323,7 +323,10 @@ impl Running {
             return;
         }
         if self.pods.left() == 0 {
-            self.tell_event("DrainFinished", summary, false);
+            // Without a list of the pods nobody knows what was drained.
+            if self.pods.listed() {
+                self.tell_event("DrainFinished", summary, false);
+            }
         } else {
             let left = self.names_of_the_left();
             turn.say(Level::Error, format!("response {}: not gone at the deadline: {left}", self.id));
@@ -333,7 +336,7 @@ impl Running {
 
     /// `78 graceful (3 of them forced past a budget), 0 killed, 0 left`
     fn summary(&self) -> String {
-        if !self.terms.drains() {
+        if !self.terms.drains() || !self.pods.listed() {
             return "done".to_owned();
         }
         let of = |outcome| self.pods.stop.iter().filter(|pod| pod.outcome() == outcome).count();

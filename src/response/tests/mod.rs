@@ -1,0 +1,5 @@
+//! The machine, event by event, in a made-up world with a clock of its own.
+
+mod promises;
+mod restarts;
+mod world;

@@ -1,0 +1,551 @@
+//! What the machine promises, one test a promise.
+
+use std::time::Duration;
+
+use super::world::{World, after_start, at, ms, s};
+use crate::config::Reaction;
+use crate::hooks::Phase;
+use crate::notice::InstanceAction;
+use crate::objects::{Node, PodId};
+use crate::response::{Event, PodNews, Request, Standing};
+
+fn asked(world: &World, name: &str) -> Vec<(f64, &'static str, Option<Duration>)> {
+    world.pods[&format!("uid-{name}")]
+        .asks
+        .iter()
+        .map(|(moment, how, grace)| (after_start(*moment), *how, *grace))
+        .collect()
+}
+
+fn evictions(world: &World) -> Vec<(f64, String)> {
+    world.requests(|request| match request {
+        Request::Evict { pod, .. } => Some(pod.name.clone()),
+        _ => None,
+    })
+}
+
+fn about(seconds: f64, expected: f64) -> bool {
+    (seconds - expected).abs() < 0.1
+}
+
+#[test]
+fn the_node_is_cordoned_labelled_and_annotated_in_one_patch_and_pods_are_asked_after_it() {
+    let mut world = World::new();
+    world.pod("a", 30, 2);
+    world.interrupt(120);
+    world.run(10.0);
+    let patches = world.requests(|request| match request {
+        Request::PatchNode(change) => Some(change.clone()),
+        _ => None,
+    });
+    assert_eq!(patches.len(), 1);
+    assert!(patches[0].1.exclude);
+    assert!(patches[0].1.annotation.as_deref().unwrap().contains("\"cordoned\":true"));
+    let asks = asked(&world, "a");
+    assert_eq!(asks.len(), 1);
+    assert!(asks[0].0 >= patches[0].0 && asks[0].0 < 0.05, "{asks:?}");
+    assert_eq!(asks[0].2, None, "a grace that fits is not named");
+}
+
+#[test]
+fn an_administrators_cordon_is_not_ours_to_undo() {
+    let mut world = World::new();
+    world.node = Node { cordoned: true, ..Node::default() };
+    world.interrupt(120);
+    world.run(1.0);
+    let record = world.guard.record().unwrap();
+    assert!(!record.node.cordoned_by_us && record.node.labelled_by_us);
+}
+
+#[test]
+fn a_refused_label_or_annotation_never_stops_the_cordon() {
+    let mut world = World::new();
+    world.patch_refusals = vec![403, 403];
+    world.interrupt(120);
+    world.run(1.0);
+    let patches = world.requests(|request| match request {
+        Request::PatchNode(change) => Some((change.exclude, change.annotation.is_some())),
+        _ => None,
+    });
+    let extents: Vec<_> = patches.into_iter().map(|(_, extent)| extent).collect();
+    assert_eq!(extents, [(true, true), (false, true), (false, false)]);
+    assert!(world.node.cordoned);
+    assert!(!world.guard.record().unwrap().node.labelled_by_us);
+}
+
+#[test]
+fn a_pod_whose_grace_does_not_fit_is_asked_at_once_with_the_grace_that_fits() {
+    let mut world = World::new();
+    world.hook(Phase::PreDrain, "10-slow", s(20));
+    world.pod("long", 300, 60);
+    world.pod("short", 30, 2);
+    world.interrupt(120);
+    world.run(25.0);
+    let long = asked(&world, "long");
+    assert!(about(long[0].0, 0.0) && long[0].2 == Some(s(117)), "{long:?}");
+    let short = asked(&world, "short");
+    assert!(about(short[0].0, 20.0), "it waits for pre-drain: {short:?}");
+}
+
+#[test]
+fn a_pod_is_asked_by_its_force_time_even_if_pre_drain_and_delay_are_not_over() {
+    let mut world = World::with_settings(|settings| {
+        settings.drain.delay = s(100);
+        settings.hooks.pre_drain_limit = Some(s(60));
+    });
+    world.hook(Phase::PreDrain, "10-slow", s(50));
+    world.pod("a", 90, 2);
+    world.interrupt(120);
+    world.run(120.0);
+    assert!(about(asked(&world, "a")[0].0, 28.0));
+    assert_eq!(asked(&world, "a")[0].1, "evict");
+}
+
+#[test]
+fn a_pod_behind_a_closed_budget_is_forced_at_its_force_time_and_not_before() {
+    let mut world = World::new();
+    world.pod("db", 60, 5).budget_opens = Some(at(1000.0));
+    world.interrupt(120);
+    world.run(120.0);
+    let asks = asked(&world, "db");
+    assert_eq!(asks.len(), 1);
+    assert!(asks[0].1 == "delete" && asks[0].0 >= 58.0 && asks[0].0 < 58.1, "{asks:?}");
+    assert!(asks[0].2.unwrap() >= s(59), "it keeps its grace: {asks:?}");
+    let marks = world.requests(|request| matches!(request, Request::MarkDisrupted(_)).then_some(()));
+    assert!(marks.len() == 1 && marks[0].0 < asks[0].0, "marked as disrupted before: {marks:?}");
+    let record = world.guard.record();
+    assert!(record.is_none_or(|record| record.pods[0].forced));
+}
+
+#[test]
+fn evictions_that_a_budget_refuses_are_repeated_after_1_2_4_and_then_5_seconds() {
+    let mut world = World::new();
+    world.pod("db", 60, 5).budget_opens = Some(at(20.0));
+    world.interrupt(120);
+    world.run(40.0);
+    let times: Vec<f64> = evictions(&world).into_iter().map(|(moment, _)| moment).collect();
+    let gaps: Vec<f64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    for (gap, wanted) in gaps.iter().zip([1.0, 2.0, 4.0, 5.0, 5.0]) {
+        assert!((wanted * 0.79..wanted * 1.22).contains(gap), "{gaps:?}");
+    }
+    assert_eq!(asked(&world, "db").len(), 1);
+    assert!(asked(&world, "db")[0].0 >= 20.0);
+}
+
+#[test]
+fn daemon_set_static_and_finished_pods_are_never_asked_and_every_other_pod_once() {
+    let mut world = World::new();
+    world.pod("ds", 30, 1).pod.daemon_set = true;
+    world.pod("static", 30, 1).pod.mirror = true;
+    world.pod("job", 30, 1).pod.finished = true;
+    for index in 0..100 {
+        world.pod(&format!("web-{index:03}"), 30, 2);
+    }
+    world.interrupt(120);
+    world.run(60.0);
+    for pod in world.pods.values() {
+        let expected = usize::from(pod.pod.id.name.starts_with("web"));
+        assert_eq!(pod.asks.len(), expected, "{}", pod.pod.id.name);
+    }
+    assert_eq!(world.guard.record().unwrap().outcome, Some(crate::record::ResponseOutcome::Complete));
+}
+
+#[test]
+fn no_more_than_16_asks_are_under_way_and_critical_pods_are_asked_last() {
+    let mut world = World::new();
+    world.round_trip = ms(100);
+    for index in 0..40 {
+        world.pod(&format!("web-{index:02}"), 30, 2);
+    }
+    world.pod("a-critical", 30, 2).pod.priority = 2_000_000_000;
+    world.interrupt(120);
+    world.run(10.0);
+    let evictions = evictions(&world);
+    for (moment, _) in &evictions {
+        let under_way = evictions.iter().filter(|(other, _)| (*moment - 0.0999..=*moment).contains(other)).count();
+        assert!(under_way <= 16, "{under_way} at {moment}");
+    }
+    assert_eq!(evictions.last().unwrap().1, "a-critical");
+    assert_eq!(evictions.len(), 41);
+}
+
+#[test]
+fn a_pod_that_appears_late_is_asked_like_the_others() {
+    let mut world = World::new();
+    world.pod("a", 30, 2);
+    world.pod("late", 30, 2).appears = at(40.0);
+    world.interrupt(120);
+    world.run(120.0);
+    assert!(about(asked(&world, "late")[0].0, 40.0));
+    assert_eq!(asked(&world, "late").len(), 1);
+}
+
+#[test]
+fn a_pod_that_somebody_else_asked_is_not_asked_again() {
+    let mut world = World::new();
+    world.pod("a", 30, 2).pod.stopping = true;
+    world.interrupt(120);
+    world.run(20.0);
+    assert!(asked(&world, "a").is_empty());
+}
+
+#[test]
+fn a_pod_of_the_same_name_and_another_uid_is_another_pod() {
+    let mut world = World::new();
+    world.pod("a", 30, 2);
+    world.interrupt(120);
+    world.run(10.0);
+    let again = {
+        let pod = world.pod("b", 30, 2);
+        pod.pod.id = PodId { namespace: "web".into(), name: "a".into(), uid: "uid-b".into() };
+        pod.pod.clone()
+    };
+    // Its news reach the machine by the watch that is there.
+    let number = 2;
+    world.feed(Event::Pods { number, news: PodNews::Seen(again) });
+    world.run(20.0);
+    let uids: Vec<String> = world
+        .requests(|request| match request {
+            Request::Evict { pod, .. } => Some(pod.uid.clone()),
+            _ => None,
+        })
+        .into_iter()
+        .map(|(_, uid)| uid)
+        .collect();
+    assert_eq!(uids, ["uid-a", "uid-b"]);
+}
+
+#[test]
+fn while_the_api_server_is_silent_one_attempt_a_second_goes_over_new_connections() {
+    let mut world = World::new();
+    world.pod("a", 30, 2);
+    world.outages = vec![(at(0.0), at(20.0))];
+    world.interrupt(120);
+    world.run(40.0);
+    let reads: Vec<f64> = world
+        .requests(|request| matches!(request, Request::ReadNode).then_some(()))
+        .into_iter()
+        .map(|(moment, ())| moment)
+        .collect();
+    assert!(reads.len() >= 19, "{reads:?}");
+    assert!(reads.windows(2).skip(1).all(|pair| (0.99..1.1).contains(&(pair[1] - pair[0]))), "{reads:?}");
+    let ask = asked(&world, "a")[0].0;
+    assert!((20.0..21.1).contains(&ask), "asked as soon as it is back: {ask}");
+    assert!(world.node.cordoned);
+}
+
+#[test]
+fn asks_that_are_lost_in_a_silence_are_sent_again_when_it_ends() {
+    let mut world = World::new();
+    for index in 0..30 {
+        world.pod(&format!("web-{index:02}"), 30, 2);
+    }
+    world.round_trip = ms(20);
+    // The first burst goes out and is lost.
+    world.outages = vec![(at(0.045), at(10.0))];
+    world.interrupt(120);
+    world.run(60.0);
+    for pod in world.pods.values() {
+        assert!(pod.gone && !pod.pod.cut, "{}", pod.pod.id.name);
+        assert!(after_start(pod.asks[0].0) < 11.2, "{:?}", pod.asks);
+    }
+}
+
+#[test]
+fn with_a_silent_api_server_pods_are_stopped_locally_when_their_time_comes_and_asked_when_it_is_back() {
+    let mut world = World::new();
+    world.hook(Phase::LocalDrain, "50-containers", ms(500));
+    world.pod("a", 60, 2);
+    world.pod("b", 30, 2);
+    world.round_trip = ms(20);
+    world.outages = vec![(at(0.025), at(70.0))];
+    world.interrupt(120);
+    world.run(120.0);
+    let waves: Vec<(f64, Vec<String>)> = world
+        .told
+        .iter()
+        .filter_map(|told| match told {
+            super::world::Told::Hook(moment, order) => {
+                Some((after_start(*moment), order.pods.iter().map(|pod| pod.name.clone()).collect()))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(waves[0].1, ["a"], "{waves:?}");
+    assert!((57.0..58.3).contains(&waves[0].0), "{waves:?}");
+    let last = world.hook_runs().into_iter().find(|(_, name)| name.ends_with("end")).unwrap();
+    assert!((70.0..71.5).contains(&last.0), "thawed when it is back and the pods are asked: {last:?}");
+    assert!(!asked(&world, "a").is_empty() && !asked(&world, "b").is_empty());
+}
+
+#[test]
+fn with_an_api_server_that_never_answered_everything_is_stopped_locally() {
+    let mut world = World::new();
+    world.hook(Phase::LocalDrain, "50-containers", ms(500));
+    world.outages = vec![(at(0.0), at(1000.0))];
+    world.interrupt(120);
+    world.run(125.0);
+    let runs = world.hook_runs();
+    assert_eq!(runs.len(), 1);
+    assert!(about(runs[0].0, 30.0), "after a quarter of the window: {runs:?}");
+}
+
+#[test]
+fn without_a_cluster_containers_are_stopped_at_the_start_of_the_drain_and_then_post_drain_follows() {
+    let mut world = World::new();
+    for (phase, name) in
+        [(Phase::Notice, "n"), (Phase::PreDrain, "p"), (Phase::LocalDrain, "l"), (Phase::PostDrain, "q")]
+    {
+        world.hook(phase, name, s(1));
+    }
+    world.feed(Event::Standing(Standing::None("no kubeconfig".into())));
+    world.notice(InstanceAction::Terminate, 120.0);
+    world.run(20.0);
+    let names: Vec<String> = world.hook_runs().into_iter().map(|(_, name)| name).collect();
+    assert_eq!(names, ["notice/n", "pre-drain/p", "local-drain/l start", "post-drain/q"]);
+    assert!(world.requests(|_| Some(())).is_empty());
+    assert_eq!(world.guard.record().unwrap().outcome, Some(crate::record::ResponseOutcome::Complete));
+}
+
+#[test]
+fn post_drain_starts_when_all_pods_are_gone_and_at_the_reserve_at_the_latest() {
+    for (stops_in, expected) in [(5, 5.0), (110, 105.0)] {
+        let mut world = World::new();
+        world.hook(Phase::PostDrain, "logs", s(1));
+        world.pod("a", 115, stops_in);
+        world.interrupt(120);
+        world.run(125.0);
+        let runs = world.hook_runs();
+        assert!(runs.len() == 1 && about(runs[0].0, expected), "{runs:?}");
+    }
+}
+
+#[test]
+fn post_drain_waits_for_the_volumes_of_the_pods_that_go_and_not_for_those_of_pods_that_stay() {
+    let mut world = World::new();
+    world.hook(Phase::PostDrain, "logs", s(1));
+    world.pod("db", 30, 2).pod.claims = vec!["web/data".into()];
+    let stays = world.pod("agent", 30, 2);
+    stays.pod.claims = vec!["web/own".into()];
+    stays.pod.daemon_set = true;
+    world.node.volumes = vec!["vol-data".into(), "vol-own".into()];
+    world.interrupt(120);
+    world.run(30.0);
+    assert!(world.hook_runs().is_empty());
+    world.node.volumes = vec!["vol-own".into()];
+    let number = world.told.iter().filter(|told| matches!(told, super::world::Told::Request(..))).count() as u64;
+    world.feed(Event::NodeSeen { number, node: world.node.clone() });
+    world.run(31.0);
+    assert_eq!(world.hook_runs().len(), 1);
+}
+
+#[test]
+fn beside_karpenter_post_drain_does_not_wait_for_the_end_of_the_drain() {
+    let mut world = World::new();
+    world.hook(Phase::PostDrain, "logs", s(1));
+    world.pod("a", 60, 50);
+    world.node.taints = vec![crate::objects::Taint {
+        key: "karpenter.sh/disrupted".into(),
+        value: String::new(),
+        effect: "NoSchedule".into(),
+    }];
+    world.interrupt(120);
+    world.run(10.0);
+    assert!(about(world.hook_runs()[0].0, 0.0), "{:?}", world.hook_runs());
+}
+
+#[test]
+fn during_hooks_live_beside_the_response_and_are_stopped_at_its_end() {
+    let mut world = World::new();
+    world.hook(Phase::During, "beat", s(1000));
+    world.pod("a", 30, 5);
+    world.interrupt(120);
+    world.run(20.0);
+    let stops: Vec<f64> = world
+        .told
+        .iter()
+        .filter_map(|told| match told {
+            super::world::Told::StopHook(moment, _) => Some(after_start(*moment)),
+            _ => None,
+        })
+        .collect();
+    assert!(stops.len() == 1 && about(stops[0], 5.0), "{stops:?}");
+    let record = world.guard.record().unwrap();
+    assert!(record.hooks[0].stopped && !record.hooks[0].timed_out && record.errors.is_empty());
+}
+
+#[test]
+fn a_hook_runs_once_its_start_is_recorded_or_after_200_ms_of_a_disk_that_does_not_answer() {
+    for (disk_works, expected) in [(true, 0.005), (false, 0.2)] {
+        let mut world = World::new();
+        world.disk_works = disk_works;
+        world.hook(Phase::PreDrain, "p", s(1));
+        world.interrupt(120);
+        world.run(5.0);
+        let runs = world.hook_runs();
+        assert!((runs[0].0 - expected).abs() < 0.004, "{runs:?}");
+    }
+}
+
+#[test]
+fn exit_75_asks_for_one_more_try_and_only_one() {
+    let mut world = World::new();
+    world.hook(Phase::PreDrain, "p", s(1));
+    world.hook_exits.insert("p".into(), vec![75, 75, 0]);
+    world.interrupt(120);
+    world.run(10.0);
+    assert_eq!(world.hook_runs().len(), 2);
+    let record = world.guard.record().unwrap();
+    assert_eq!(record.hooks[0].exit, Some(75));
+    assert_eq!(record.errors.len(), 1, "{:?}", record.errors);
+}
+
+#[test]
+fn a_hook_has_its_own_limit_and_never_more_than_its_phase() {
+    let mut world = World::with_settings(|settings| {
+        settings.hooks.timeouts.insert("long".into(), s(100));
+    });
+    world.hook(Phase::PreDrain, "long", s(90));
+    world.hook(Phase::Notice, "usual", s(90));
+    world.interrupt(120);
+    world.run(60.0);
+    let record = world.guard.record().unwrap();
+    let seconds = |name: &str| record.hooks.iter().find(|hook| hook.name == name).unwrap().seconds.unwrap();
+    assert!(about(seconds("long"), 30.0) && about(seconds("usual"), 30.0));
+    assert!(record.hooks.iter().all(|hook| hook.timed_out));
+}
+
+#[test]
+fn the_deadline_may_come_nearer_and_never_goes_further_away() {
+    let mut world = World::new();
+    world.pod("a", 300, 200);
+    world.interrupt(100);
+    world.run(1.0);
+    let deadline = |world: &World| world.guard.record().unwrap().deadline;
+    let first = deadline(&world);
+    world.notice(InstanceAction::Terminate, 110.0);
+    assert_eq!(deadline(&world), first);
+    world.notice(InstanceAction::Terminate, 50.0);
+    assert!(deadline(&world) < first);
+    assert_eq!(world.guard.record().unwrap().earlier_notices.len(), 1);
+    let nearer = deadline(&world);
+    world.feed(Event::Unnoticed);
+    world.run(5.0);
+    assert_eq!(deadline(&world), nearer, "a 404 ends nothing");
+}
+
+#[test]
+fn hibernation_begins_at_once_and_waits_for_nothing() {
+    let mut world = World::new();
+    world.hook(Phase::PreDrain, "slow", s(20));
+    world.pod("db", 30, 2).budget_opens = Some(at(1000.0));
+    world.interrupt_with(InstanceAction::Hibernate, 120.0);
+    world.run(10.0);
+    let asks = asked(&world, "db");
+    assert!(asks.len() == 1 && asks[0].1 == "delete" && asks[0].0 < 0.6, "{asks:?}");
+}
+
+#[test]
+fn a_notice_whose_time_has_passed_asks_every_pod_at_once_with_its_own_grace() {
+    let mut world = World::new();
+    world.hook(Phase::PreDrain, "slow", s(20));
+    world.pod("a", 60, 50);
+    world.pod("db", 30, 2).budget_opens = Some(at(1000.0));
+    world.interrupt_with(InstanceAction::Terminate, 0.0);
+    world.run(100.0);
+    assert!(asked(&world, "a")[0].0 < 0.1 && asked(&world, "a")[0].2.is_none());
+    assert!(asked(&world, "db")[0].0 < 0.6);
+    assert!(world.pods.values().all(|pod| pod.gone && !pod.pod.cut));
+}
+
+#[test]
+fn budgets_that_are_not_respected_are_not_waited_for() {
+    let mut world = World::with_settings(|settings| settings.drain.respect_budgets = false);
+    world.pod("db", 30, 2).budget_opens = Some(at(1000.0));
+    world.interrupt(120);
+    world.run(10.0);
+    assert!(asked(&world, "db")[0].1 == "delete" && asked(&world, "db")[0].0 < 0.6);
+}
+
+#[test]
+fn a_grace_period_limit_is_named_in_the_ask() {
+    let mut world = World::with_settings(|settings| settings.drain.grace_period_limit = Some(s(20)));
+    world.pod("a", 60, 2);
+    world.interrupt(120);
+    world.run(10.0);
+    assert_eq!(asked(&world, "a")[0].2, Some(s(20)));
+}
+
+#[test]
+fn observing_tells_and_changes_nothing_and_cordoning_asks_no_pod() {
+    for (reaction, patches) in [(Reaction::Observe, 0), (Reaction::Cordon, 1)] {
+        let mut world = World::with_settings(|settings| settings.spot_interruption = reaction);
+        world.hook(Phase::Notice, "n", s(1));
+        world.hook(Phase::PreDrain, "p", s(1));
+        world.pod("a", 30, 2);
+        world.interrupt(120);
+        world.run(125.0);
+        let seen = world.requests(|request| match request {
+            Request::PatchNode(change) => Some(change.exclude),
+            _ => None,
+        });
+        assert_eq!(seen.len(), patches);
+        assert!(seen.iter().all(|(_, exclude)| !exclude));
+        assert!(asked(&world, "a").is_empty());
+        assert_eq!(world.hook_runs().len(), 1);
+    }
+}
+
+#[test]
+fn one_notice_is_one_response_and_a_new_one_counts_once_it_has_been_gone_for_five_minutes() {
+    let mut world = World::new();
+    world.interrupt(120);
+    world.run(121.0);
+    assert!(world.guard.record().is_none());
+    world.notice(InstanceAction::Terminate, 60.0);
+    assert!(world.guard.record().is_none(), "the notice that was responded to is still there");
+    for second in 122..=423 {
+        world.now = at(f64::from(second));
+        world.feed(Event::Unnoticed);
+    }
+    world.notice(InstanceAction::Terminate, 120.0);
+    assert!(world.guard.record().is_some());
+}
+
+#[test]
+fn told_to_end_without_a_response_it_ends_and_with_a_short_one_it_goes_on_to_its_end() {
+    let mut world = World::new();
+    world.feed(Event::Terminate { machine_stops: false });
+    assert!(world.exited.is_some());
+
+    let mut world = World::new();
+    world.pod("a", 30, 10);
+    world.interrupt(120);
+    world.run(2.0);
+    world.feed(Event::Terminate { machine_stops: false });
+    assert!(world.exited.is_none());
+    world.run(60.0);
+    assert!(about(after_start(world.exited.unwrap()), 10.0), "{:?}", world.exited);
+
+    let mut world = World::new();
+    world.pod("a", 30, 10);
+    world.interrupt(120);
+    world.run(2.0);
+    world.feed(Event::Terminate { machine_stops: false });
+    world.feed(Event::Terminate { machine_stops: false });
+    assert!(world.exited.is_some(), "a second one ends at once");
+}
+
+#[test]
+fn requests_beyond_asking_each_pod_are_few() {
+    let mut world = World::new();
+    for index in 0..105 {
+        world.pod(&format!("web-{index:03}"), 30, 20);
+    }
+    world.pod("late", 30, 5).appears = at(60.0);
+    world.interrupt(120);
+    world.run(125.0);
+    let total = world.requests(|_| Some(())).len();
+    assert_eq!(evictions(&world).len(), 106);
+    assert!(total - 106 <= 15, "{}", total - 106);
+}

@@ -1,0 +1,75 @@
+//! Whatever step the daemon dies at, its record takes the response up where it stood.
+
+use proptest::prelude::*;
+
+use super::world::{World, after_start, at, ms, s};
+use crate::hooks::Phase;
+use crate::response::written;
+
+fn busy_world(pods: &[(u64, u64, Option<u64>)]) -> World {
+    let mut world = World::new();
+    world.hook(Phase::Notice, "tell", ms(300));
+    world.hook(Phase::PreDrain, "10-a", ms(700));
+    world.hook(Phase::PreDrain, "20-b", ms(400));
+    world.hook(Phase::PostDrain, "logs", s(2));
+    for (index, (grace, stops_in, budget)) in pods.iter().enumerate() {
+        world.pod(&format!("p{index}"), *grace, *stops_in).budget_opens = budget.map(|seconds| at(seconds as f64));
+    }
+    world
+}
+
+fn pods() -> impl Strategy<Value = Vec<(u64, u64, Option<u64>)>> {
+    prop::collection::vec((1u64..100, 0u64..90, prop::option::of(0u64..130)), 0..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_record_read_back_is_the_same_record_at_every_step(pods in pods(), left in 5u64..120) {
+        let mut world = busy_world(&pods);
+        world.interrupt(left);
+        world.run_with(left as f64 + 1.0, &mut |world| {
+            let Some(record) = world.guard.record() else { return };
+            let text = serde_json::to_vec(&record).unwrap();
+            let again = written::write(&written::read(serde_json::from_slice(&text).unwrap()));
+            assert_eq!(again, record);
+        });
+    }
+
+    #[test]
+    fn a_restart_at_any_step_changes_no_pods_fate_and_repeats_no_hook_that_had_ended(
+        pods in pods(), restart_at in 1usize..400,
+    ) {
+        let mut world = busy_world(&pods);
+        world.interrupt(120);
+        let mut step = 0;
+        let mut ended = Vec::new();
+        world.run_with(119.0, &mut |world| {
+            step += 1;
+            if step == restart_at {
+                let record = world.guard.record().unwrap();
+                ended = record.hooks.iter().filter(|hook| hook.seconds.is_some()).map(|hook| hook.name.clone()).collect();
+                world.told.clear();
+                world.restart();
+            }
+        });
+        for (_, name) in world.hook_runs() {
+            if step >= restart_at {
+                prop_assert!(!ended.iter().any(|ended| name.ends_with(ended.as_str())), "{name} ran again");
+            }
+        }
+        for pod in world.pods.values() {
+            prop_assert!(pod.asks.len() <= 2, "{:?}", pod.asks);
+            let name = &pod.pod.id.name;
+            let savable = pod.stops_in <= pod.pod.grace && pod.stops_in <= s(110);
+            if savable {
+                prop_assert!(pod.gone && !pod.pod.cut, "{name} {:?} {:?}", pod.asks, pod.stops_in);
+            }
+            for (moment, how, _) in &pod.asks {
+                let force_time = 118.0 - pod.pod.grace.as_secs_f64();
+                prop_assert!(*how == "evict" || after_start(*moment) >= force_time, "{name} forced too early");
+            }
+        }
+    }
+}

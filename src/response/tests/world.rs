@@ -1,0 +1,424 @@
+//! A world for the machine: an API server, pods, hooks and a disk, all on a clock that is turned by hand.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::config::{self, Settings};
+use crate::hooks::{Hook, Phase};
+use crate::moment::{Clock, Moment, Timestamp};
+use crate::notice::{InstanceAction, Kind, Sighting};
+use crate::objects::{Answer, Node, Pod, PodId, Refusal};
+use crate::process::{Cut, Ended, Exit};
+use crate::response::{Action, Answered, Event, Guard, HookOrder, PodNews, Request, Standing};
+
+pub fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+pub fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// When a world begins, in seconds after boot. Everything in a test is told in seconds after this.
+pub const START: u64 = 1000;
+
+pub fn at(seconds: f64) -> Moment {
+    Moment::after_boot(s(START)) + Duration::from_secs_f64(seconds)
+}
+
+/// A pod of the world and what becomes of it.
+#[derive(Clone, Debug)]
+pub struct SimPod {
+    pub pod: Pod,
+    /// How long its containers work after TERM.
+    pub stops_in: Duration,
+    /// When its budget lets it go; `None`: at any time.
+    pub budget_opens: Option<Moment>,
+    pub appears: Moment,
+    pub stopping_since: Option<(Moment, Duration)>,
+    pub gone: bool,
+    /// Asks by EVICT or DELETE that were accepted, with the grace they carried.
+    pub asks: Vec<(Moment, &'static str, Option<Duration>)>,
+}
+
+/// When the API server does not answer at all.
+pub type Outage = (Moment, Moment);
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Told {
+    Request(Moment, Request, bool),
+    Hook(Moment, HookOrder),
+    StopHook(Moment, u64),
+}
+
+pub struct World {
+    pub guard: Guard,
+    pub now: Moment,
+    pub settings: Settings,
+    pub pods: BTreeMap<String, SimPod>,
+    pub node: Node,
+    pub hooks: Vec<Hook>,
+    /// How long each hook takes; 100 ms if not named.
+    pub hook_takes: BTreeMap<String, Duration>,
+    pub hook_exits: BTreeMap<String, Vec<i32>>,
+    pub outages: Vec<Outage>,
+    pub round_trip: Duration,
+    /// Statuses that a PATCH of the node is answered with before it is accepted.
+    pub patch_refusals: Vec<u16>,
+    pub disk_works: bool,
+    pub told: Vec<Told>,
+    pub said: Vec<String>,
+    pub exited: Option<Moment>,
+    due: BTreeMap<(Moment, u64), Due>,
+    counter: Cell<u64>,
+    watch: Option<u64>,
+    lives: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Due {
+    Tell(u64, Event),
+    Answer(u64, u64, Request),
+    PodGone(String),
+    PodAppears(String),
+}
+
+impl World {
+    pub fn new() -> World {
+        let settings = config::built_in();
+        World {
+            guard: Guard::new(&settings),
+            now: at(0.0),
+            settings,
+            pods: BTreeMap::new(),
+            node: Node::default(),
+            hooks: Vec::new(),
+            hook_takes: BTreeMap::new(),
+            hook_exits: BTreeMap::new(),
+            outages: Vec::new(),
+            round_trip: ms(4),
+            patch_refusals: Vec::new(),
+            disk_works: true,
+            told: Vec::new(),
+            said: Vec::new(),
+            exited: None,
+            due: BTreeMap::new(),
+            counter: Cell::new(0),
+            watch: None,
+            lives: 0,
+        }
+    }
+
+    pub fn with_settings(change: impl FnOnce(&mut Settings)) -> World {
+        let mut world = World::new();
+        change(&mut world.settings);
+        world.guard = Guard::new(&world.settings);
+        world
+    }
+
+    pub fn pod(&mut self, name: &str, grace: u64, stops_in: u64) -> &mut SimPod {
+        let id = PodId { namespace: "web".into(), name: name.into(), uid: format!("uid-{name}") };
+        let pod = Pod {
+            id,
+            priority: 0,
+            grace: s(grace),
+            labels: BTreeMap::new(),
+            mirror: false,
+            daemon_set: false,
+            finished: false,
+            stopping: false,
+            cut: false,
+            claims: Vec::new(),
+        };
+        let pod = SimPod {
+            pod,
+            stops_in: s(stops_in),
+            budget_opens: None,
+            appears: at(0.0),
+            stopping_since: None,
+            gone: false,
+            asks: Vec::new(),
+        };
+        self.pods.entry(format!("uid-{name}")).or_insert(pod)
+    }
+
+    pub fn hook(&mut self, phase: Phase, name: &str, takes: Duration) {
+        self.hooks.push(Hook { phase, name: name.into(), path: PathBuf::from("/hook") });
+        self.hook_takes.insert(name.into(), takes);
+    }
+
+    /// A cluster that is ready, and a notice that says `left` seconds.
+    pub fn interrupt(&mut self, left: u64) {
+        self.interrupt_with(InstanceAction::Terminate, left as f64);
+    }
+
+    pub fn interrupt_with(&mut self, action: InstanceAction, left: f64) {
+        self.feed(Event::Standing(Standing::Ready { node_name: "n1".into() }));
+        self.notice(action, left);
+    }
+
+    pub fn notice(&mut self, action: InstanceAction, left: f64) {
+        let clock = self.clock();
+        let date = clock.timestamp(self.now);
+        // The past is as good as any other time that cannot be waited for.
+        let time = if left > 0.0 {
+            clock.timestamp(self.now + Duration::from_secs_f64(left))
+        } else {
+            clock.timestamp(self.now - s(60))
+        };
+        self.feed(Event::Noticed(Sighting {
+            kind: Kind::SpotInterruption,
+            action,
+            time: Some(time),
+            date,
+            seen: self.now,
+            doubt: None,
+        }));
+    }
+
+    fn clock(&self) -> Clock {
+        Clock {
+            boot_id: "boot".into(),
+            boottime: at(0.0),
+            wall: Timestamp::from_rfc3339("2026-11-22T20:33:43Z").unwrap(),
+        }
+    }
+
+    pub fn feed(&mut self, event: Event) {
+        let clock = self.clock();
+        let actions = self.guard.on(event, self.now, &|| clock.clone());
+        self.perform(actions);
+    }
+
+    /// The daemon dies and starts again at once, with nothing but its record.
+    pub fn restart(&mut self) {
+        self.lives += 1;
+        self.watch = None;
+        let record = self.guard.record();
+        self.guard = Guard::new(&self.settings);
+        if let Some(record) = record {
+            let text = serde_json::to_vec(&record).unwrap();
+            let (actions, closed) = self.guard.take_up(serde_json::from_slice(&text).unwrap(), "boot", self.now);
+            assert_eq!(closed, None);
+            self.perform(actions);
+        }
+        self.feed(Event::Standing(Standing::Ready { node_name: "n1".into() }));
+    }
+
+    /// Lets time pass until `until` seconds after the start.
+    pub fn run(&mut self, until: f64) {
+        self.run_with(until, &mut |_| ());
+    }
+
+    /// The same, looked at after every step.
+    pub fn run_with(&mut self, until: f64, look: &mut dyn FnMut(&mut World)) {
+        for uid in self.pods.keys().cloned().collect::<Vec<_>>() {
+            let appears = self.pods[&uid].appears;
+            if appears > self.now {
+                self.later(appears, Due::PodAppears(uid));
+            }
+        }
+        while self.now < at(until) && self.exited.is_none() {
+            self.step(at(until));
+            look(self);
+        }
+    }
+
+    fn step(&mut self, until: Moment) {
+        let due = self.due.keys().next().copied();
+        let wake =
+            self.guard.next_wake().map_or(self.now + s(1), |wake| wake.max(self.now + ms(1)).min(self.now + s(1)));
+        match due {
+            Some(key) if key.0 <= wake.min(until) => {
+                self.now = self.now.max(key.0);
+                let due = self.due.remove(&key).unwrap();
+                self.happen(due);
+            }
+            _ => {
+                self.now = wake.min(until);
+                self.feed(Event::Tick);
+            }
+        }
+    }
+
+    fn later(&mut self, moment: Moment, due: Due) {
+        self.counter.set(self.counter.get() + 1);
+        self.due.insert((moment, self.counter.get()), due);
+    }
+
+    fn happen(&mut self, due: Due) {
+        match due {
+            Due::Tell(life, event) if life == self.lives => self.feed(event),
+            Due::Tell(..) => {}
+            Due::Answer(life, number, request) => self.serve(life, number, request),
+            Due::PodGone(uid) => self.pod_gone(&uid),
+            Due::PodAppears(uid) => {
+                let pod = self.pods[&uid].pod.clone();
+                self.news(PodNews::Seen(pod));
+            }
+        }
+    }
+
+    fn perform(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::FindHooks => self.feed(Event::HooksFound(self.hooks.clone())),
+                Action::Request { number, request, afresh } => {
+                    self.told.push(Told::Request(self.now, request.clone(), afresh));
+                    self.later(self.now + self.round_trip / 2, Due::Answer(self.lives, number, request));
+                }
+                Action::EndWatch { number } if self.watch == Some(number) => self.watch = None,
+                Action::RunHook(order) => self.run_hook(*order),
+                Action::StopHook { number } => self.stop_hook(number),
+                Action::Record { revision } if self.disk_works => {
+                    self.later(self.now + ms(5), Due::Tell(self.lives, Event::Recorded { revision }));
+                }
+                Action::Say(_, text) => self.said.push(text),
+                Action::Exit => self.exited = Some(self.now),
+                Action::EndWatch { .. } | Action::KillLeftOver(_) | Action::Record { .. } => {}
+            }
+        }
+    }
+
+    fn run_hook(&mut self, order: HookOrder) {
+        self.told.push(Told::Hook(self.now, order.clone()));
+        let takes = self.hook_takes.get(&order.hook.name).copied().unwrap_or(ms(100));
+        let ends = self.now + takes;
+        let exits = self.hook_exits.entry(order.hook.name.clone()).or_default();
+        let code = if exits.is_empty() { 0 } else { exits.remove(0) };
+        let (moment, exit, cut) = if ends <= order.ends {
+            (ends, Exit::Code(code), None)
+        } else {
+            (order.ends, Exit::Signal(15), Some(Cut::Time))
+        };
+        let ended = Ended { exit, cut, dropped: 0, tail: String::new() };
+        self.later(moment, Due::Tell(self.lives, Event::HookEnded { number: order.number, ended }));
+    }
+
+    fn stop_hook(&mut self, number: u64) {
+        self.told.push(Told::StopHook(self.now, number));
+        let ended = Ended { exit: Exit::Signal(15), cut: Some(Cut::Stopped), dropped: 0, tail: String::new() };
+        self.later(self.now + ms(10), Due::Tell(self.lives, Event::HookEnded { number, ended }));
+    }
+
+    fn answers(&self) -> bool {
+        !self.outages.iter().any(|(from, to)| (*from..*to).contains(&self.now))
+    }
+
+    fn serve(&mut self, life: u64, number: u64, request: Request) {
+        let uid = match &request {
+            Request::Evict { pod, .. } | Request::Delete { pod, .. } | Request::MarkDisrupted(pod) => {
+                Some(pod.uid.clone())
+            }
+            _ => None,
+        };
+        let is_watch = matches!(request, Request::WatchPods | Request::WatchNode);
+        if !self.answers() {
+            let nothing = Answer::Nothing("no answer".into());
+            let event = match is_watch {
+                true => Event::WatchEnded { number, answer: Some(nothing) },
+                false => Event::Answered { number, uid, answered: Answered::Other(nothing) },
+            };
+            return self.later(self.now + s(15), Due::Tell(life, event));
+        }
+        let back = self.now + self.round_trip / 2;
+        let answered = match request {
+            Request::WatchPods => return self.begin_watch(life, number, back),
+            Request::WatchNode => {
+                return self.later(back, Due::Tell(life, Event::NodeSeen { number, node: self.node.clone() }));
+            }
+            Request::ReadNode => Answered::Node(self.node.clone()),
+            Request::PatchNode(_) => self.patch_node(),
+            Request::Evict { pod, grace } => Answered::Other(self.evict(&pod, grace)),
+            Request::Delete { pod, grace } => Answered::Other(self.ask(&pod, "delete", Some(grace))),
+            _ => Answered::Other(Answer::Accepted),
+        };
+        self.later(back, Due::Tell(life, Event::Answered { number, uid, answered }));
+    }
+
+    fn begin_watch(&mut self, life: u64, number: u64, back: Moment) {
+        self.watch = Some(number);
+        let there: Vec<Pod> =
+            self.pods.values().filter(|pod| !pod.gone && pod.appears <= self.now).map(|pod| pod.pod.clone()).collect();
+        for pod in there {
+            self.later(back, Due::Tell(life, Event::Pods { number, news: PodNews::Seen(pod) }));
+        }
+        self.later(back, Due::Tell(life, Event::Pods { number, news: PodNews::Synced }));
+    }
+
+    fn news(&mut self, news: PodNews) {
+        if let Some(number) = self.watch.filter(|_| self.answers()) {
+            self.later(self.now + self.round_trip / 2, Due::Tell(self.lives, Event::Pods { number, news }));
+        }
+    }
+
+    fn patch_node(&mut self) -> Answered {
+        if !self.patch_refusals.is_empty() {
+            return Answered::Other(refused(self.patch_refusals.remove(0)));
+        }
+        self.node.cordoned = true;
+        Answered::Node(self.node.clone())
+    }
+
+    fn evict(&mut self, id: &PodId, grace: Option<Duration>) -> Answer {
+        let closed = self.pods.get(&id.uid).and_then(|pod| pod.budget_opens).is_some_and(|opens| self.now < opens);
+        if closed { refused(429) } else { self.ask(id, "evict", grace) }
+    }
+
+    fn ask(&mut self, id: &PodId, how: &'static str, grace: Option<Duration>) -> Answer {
+        let now = self.now;
+        let Some(pod) = self.pods.get_mut(&id.uid).filter(|pod| !pod.gone) else { return refused(404) };
+        pod.asks.push((now, how, grace));
+        if pod.stopping_since.is_some() {
+            return Answer::Accepted;
+        }
+        let grace = grace.unwrap_or(pod.pod.grace);
+        pod.stopping_since = Some((now, grace));
+        pod.pod.stopping = true;
+        pod.pod.cut = pod.stops_in > grace;
+        let gone = now + pod.stops_in.min(grace);
+        let seen = pod.pod.clone();
+        self.later(gone, Due::PodGone(id.uid.clone()));
+        self.news(PodNews::Seen(seen));
+        Answer::Accepted
+    }
+
+    fn pod_gone(&mut self, uid: &str) {
+        if let Some(pod) = self.pods.get_mut(uid) {
+            pod.gone = true;
+            let last = pod.pod.clone();
+            self.news(PodNews::Gone(last));
+        }
+    }
+
+    /// The requests of that kind that were sent, with when.
+    pub fn requests<T>(&self, of: impl Fn(&Request) -> Option<T>) -> Vec<(f64, T)> {
+        let requests = self.told.iter().filter_map(|told| match told {
+            Told::Request(moment, request, _) => of(request).map(|found| (after_start(*moment), found)),
+            _ => None,
+        });
+        requests.collect()
+    }
+
+    /// The hooks that were run, with when.
+    pub fn hook_runs(&self) -> Vec<(f64, String)> {
+        let runs = self.told.iter().filter_map(|told| match told {
+            Told::Hook(moment, order) => Some((
+                after_start(*moment),
+                format!("{}{}", order.hook, order.argument.map(|a| format!(" {a}")).unwrap_or_default()),
+            )),
+            _ => None,
+        });
+        runs.collect()
+    }
+}
+
+pub fn after_start(moment: Moment) -> f64 {
+    moment.since(at(0.0)).as_secs_f64()
+}
+
+fn refused(status: u16) -> Answer {
+    Answer::Refused(Refusal { status, message: format!("answered {status}"), causes: Vec::new(), retry_after: None })
+}
