@@ -21,11 +21,8 @@ help: ## this list
 build: ## the program for trying things out, quick to build: target/debug/spot-guard
 	cargo build --locked
 
-# The C code of the crate `ring` needs headers only, so any C compiler will do.
-release: ## the program to install: static, small, slow to build (90 s the first time)
-	@rustup target list --installed | grep -qx $(musl) || rustup target add $(musl) || \
-		{ echo "make release: it takes Rust's standard library for $(musl): rustup target add $(musl)"; exit 1; } >&2
-	CC_$(subst -,_,$(musl))=cc cargo build --locked --release --target $(musl)
+release: ## the program to install: static and small; takes two minutes the first time
+	packaging/build-release
 
 install: ## put program, unit and folders under DESTDIR (empty: this machine), after make release
 	@test -x $(BINARY) || { echo "make install: there is no $(BINARY); make release builds it"; exit 1; } >&2
