@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use argh::FromArgs;
 
+use super::config::settings_help;
 use crate::config::{Files, Flags, Sources};
 
 /// What the arguments ask for.
@@ -19,6 +20,7 @@ pub enum Asked {
 /// Makes an EC2 Spot interruption harmless: cordons the node, drains its pods in the time that is left, runs hooks and
 /// keeps a record. Options may stand before or after the command, as --name VALUE or --name=VALUE.
 #[derive(FromArgs, Debug)]
+#[argh(usage = "[OPTIONS] COMMAND [OPTIONS]")]
 struct Arguments {
     /// read this file instead of the folders below /usr/lib, /etc and /run
     #[argh(option, arg_name = "FILE")]
@@ -38,7 +40,7 @@ struct Arguments {
     /// what must outlive a reboot (/var/lib/spot-guard)
     #[argh(option, arg_name = "DIR")]
     state_dir: Option<String>,
-    /// what need not (/run/spot-guard)
+    /// what goes with a reboot (/run/spot-guard)
     #[argh(option, arg_name = "DIR")]
     runtime_dir: Option<String>,
     /// error, warn, info or debug
@@ -102,6 +104,9 @@ pub fn read(
     let arranged: Vec<&str> = arranged.iter().map(String::as_str).collect();
     let mut asked = match Arguments::from_args(&["spot-guard"], &arranged) {
         Ok(asked) => asked,
+        Err(early) if early.status.is_ok() && early.output.starts_with("Usage: spot-guard config ") => {
+            return Asked::Answer(early.output + &settings_help());
+        }
         Err(early) if early.status.is_ok() => return Asked::Answer(early.output),
         Err(early) => return Asked::Wrong(early.output),
     };

@@ -6,23 +6,39 @@ use std::process::ExitCode;
 
 use super::arguments::ConfigCommand;
 use super::{WRONG, answer, complain};
+use crate::config::schema::SCHEMA;
 use crate::config::{
-    Entry, Flags, Loaded, Problem, Settings, Sources, Value, check_file, load, quoted, without_password,
+    Entry, Files, Flags, Loaded, Problem, Settings, Sources, Value, check_file, load, quoted, without_password,
 };
 
 /// Origins begin no further to the right than this, so that one long value does not push all of them away.
 const WIDEST: usize = 60;
 
 pub fn config(asked: &ConfigCommand, sources: &Sources) -> ExitCode {
-    match (asked.check, asked.files.is_empty()) {
-        (false, true) => show(sources),
-        (true, true) => check(sources),
-        (true, false) => check_files(&asked.files),
-        (false, false) => {
-            complain("spot-guard config takes files only with --check");
-            ExitCode::from(WRONG)
+    let wrong = match (asked.check, asked.files.is_empty(), &sources.files) {
+        (false, true, _) => return show(sources),
+        (true, true, _) => return check(sources),
+        (true, false, Files::Places(_)) => return check_files(&asked.files),
+        (true, false, Files::One(_)) => "spot-guard config --check takes either files or --config, not both",
+        (false, false, _) => "spot-guard config takes files only with --check",
+    };
+    complain(wrong);
+    ExitCode::from(WRONG)
+}
+
+/// All settings with their meaning, for the help.
+pub fn settings_help() -> String {
+    let mut text = "\nSettings, each also as a variable SPOT_GUARD_CONFIG_<TABLE>_<KEY>:\n".to_owned();
+    let mut table = "";
+    for row in &SCHEMA {
+        if row.table != table {
+            let _ = writeln!(text, "  [{}]", row.table);
+            table = row.table;
         }
+        let key = if row.is_open() { "NAME" } else { row.key };
+        let _ = writeln!(text, "  {key:<27} {}", row.meaning);
     }
+    text
 }
 
 /// Prints what `run` would use, beside what it would leave out.
@@ -91,10 +107,12 @@ fn by_flag_only(settings: &Settings, flags: &Flags) -> String {
         ("runtime-dir", folders.runtime.display().to_string(), flags.runtime.is_some()),
         ("dry-run", changes.to_owned(), flags.dry_run),
     ];
+    let rows = rows.map(|(flag, value, is_set)| (format!("# {flag:<11}  {}", one_line(&value)), flag, is_set));
+    let width = rows.iter().map(|(line, ..)| line.chars().count()).max().unwrap_or(0);
     let mut text = "\n# by flag only\n".to_owned();
-    for (flag, value, is_set) in rows {
+    for (line, flag, is_set) in rows {
         let origin = if is_set { format!("--{flag}") } else { "built-in".to_owned() };
-        let _ = writeln!(text, "# {flag:<11}  {}  # {origin}", one_line(&value));
+        let _ = writeln!(text, "{line:width$}  # {origin}");
     }
     if settings.imds.disabled {
         text.push_str("# the metadata service is never asked  # environment AWS_EC2_METADATA_DISABLED\n");

@@ -26,8 +26,11 @@ fn our_variable(name: &str, value: &str) -> Fragment {
     match SCHEMA.iter().position(|row| row.variable() == name) {
         Some(row) => fragment::from_variable(row, value, origin),
         None => {
-            let known: Vec<String> = SCHEMA.iter().map(schema::Row::variable).collect();
-            let nearest = nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
+            // Without what all have in common, which would make any two alike.
+            let ending = |name: &str| name.strip_prefix(OURS).unwrap_or_default().to_owned();
+            let known: Vec<String> = SCHEMA.iter().map(|row| ending(&row.variable())).collect();
+            let nearest =
+                nearest(&ending(name), known.iter().map(String::as_str)).map(|known| format!("{OURS}{known}"));
             Err(vec![Problem { origin, complaint: Complaint::UnknownVariable { nearest } }])
         }
     }

@@ -37,17 +37,17 @@ pub fn from_file(path: &Path, text: &str) -> Fragment {
         reader.table("", table.get_ref());
         return finished(reader.assignments, reader.problems);
     }
-    let mut problems: Vec<Problem> = Vec::new();
-    for error in errors.iter().take(TOLD) {
-        let start = error.span().map_or(text.len(), |span| span.start);
-        let problem =
-            Problem { origin: origin(start), complaint: Complaint::Syntax(error.message().replace('\n', " ")) };
-        // What follows the first error of a line is mostly its echo.
-        if problems.last().is_none_or(|last| last.origin != problem.origin) {
-            problems.push(problem);
-        }
-    }
-    Err(problems)
+    let mut problems: Vec<Problem> = errors
+        .iter()
+        .map(|error| {
+            let start = error.span().map_or(text.len(), |span| span.start);
+            Problem { origin: origin(start), complaint: Complaint::Syntax(error.message().replace('\n', " ")) }
+        })
+        .collect();
+    problems.sort_by_key(|problem| problem.origin.line_number());
+    // What follows the first error of a line is mostly its echo.
+    problems.dedup_by(|later, earlier| later.origin == earlier.origin);
+    finished(Vec::new(), problems)
 }
 
 /// Reads a setting from a variable. Text is taken as it is, everything else as TOML.

@@ -104,7 +104,10 @@ pub enum Hint {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.origin, self.complaint)
+        match (&self.origin, &self.complaint) {
+            (Origin::Flag(flag), Complaint::Unfit { value, reason, .. }) => write!(f, "--{flag} is {value}; {reason}"),
+            (origin, complaint) => write!(f, "{origin}: {complaint}"),
+        }
     }
 }
 

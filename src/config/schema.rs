@@ -38,7 +38,7 @@ pub static SCHEMA: [Row; 24] = [
         endpoint(v).map(|it| s.imds.endpoint = it)
     })
     .flag("imds-endpoint"),
-    row("imds", "poll-interval", said("1s"), "how often a Spot notice is looked for, 200ms to 30s", |s, _, v| {
+    row("imds", "poll-interval", said("1s"), "how often a notice is looked for, 200ms to 30s", |s, _, v| {
         time(v, ms(200), secs(30)).map(|it| s.imds.poll_interval = it)
     }),
     row("imds", "timeout", said("1s"), "the limit of one request, 100ms to 30s", |s, _, v| {
@@ -50,7 +50,7 @@ pub static SCHEMA: [Row; 24] = [
     row("kubernetes", "mode", said("auto"), "auto (if a kubeconfig is there), required or off", |s, _, v| {
         word(v, &MODES).map(|it| s.kubernetes.mode = it)
     }),
-    row("kubernetes", "kubeconfig", said(""), "a path; empty: the kubelet's, where it is known to lie", |s, _, v| {
+    row("kubernetes", "kubeconfig", said(""), "a path; empty: the first of the kubelet's places", |s, _, v| {
         optional(v, absolute_path).map(|it| s.kubernetes.kubeconfig = it)
     })
     .flag("kubeconfig"),
@@ -71,10 +71,10 @@ pub static SCHEMA: [Row; 24] = [
         switch(v).map(|it| s.kubernetes.conditions = it)
     }),
     row("kubernetes", "events", IS, "Events on the Node", |s, _, v| switch(v).map(|it| s.kubernetes.events = it)),
-    row("drain", "delay", said("0s"), "from leaving the load balancers to the first pod, to 1h", |s, _, v| {
+    row("drain", "delay", said("0s"), "load balancers left to first pod asked, 0s to 1h", |s, _, v| {
         time(v, ZERO, HOUR).map(|it| s.drain.delay = it)
     }),
-    row("drain", "reserve", said(""), "kept for post-drain hooks, to 1h; empty: 15s if any", |s, _, v| {
+    row("drain", "reserve", said(""), "kept for post-drain hooks, 0s to 1h; empty: auto", |s, _, v| {
         optional(v, |v| time(v, ZERO, HOUR)).map(|it| s.drain.reserve = it)
     }),
     row("drain", "grace-period-limit", said(""), "cap on a pod's own grace, 1s to 24h; empty: none", |s, _, v| {
@@ -83,24 +83,20 @@ pub static SCHEMA: [Row; 24] = [
     row("drain", "respect-budgets", IS, "wait for budgets until a pod's force time", |s, _, v| {
         switch(v).map(|it| s.drain.respect_budgets = it)
     }),
-    row("drain", "skip", said(""), "label selector of pods to leave alone; empty: none", |s, _, v| {
+    row("drain", "skip", said(""), "label selector of pods left alone; empty: none", |s, _, v| {
         optional(v, selector).map(|it| s.drain.skip = it)
     }),
-    row("drain", "local-after", said(""), "stop pods locally after this silence; empty: force time", |s, _, v| {
+    row("drain", "local-after", said(""), "first sight to local stop when silent, 0s to 1h", |s, _, v| {
         optional(v, |v| time(v, ZERO, HOUR)).map(|it| s.drain.local_after = it)
     }),
     row("drain", "volumes", IS, "wait for volumes to be released", |s, _, v| switch(v).map(|it| s.drain.volumes = it)),
     row("hooks", "timeout", said("30s"), "one hook's limit, 1s to 24h", |s, _, v| {
         time(v, secs(1), DAY).map(|it| s.hooks.timeout = it)
     }),
-    row(
-        "hooks",
-        "pre-drain-limit",
-        said(""),
-        "for all pre-drain hooks, to 24h; empty: a quarter of the window",
-        |s, _, v| optional(v, |v| time(v, ZERO, DAY)).map(|it| s.hooks.pre_drain_limit = it),
-    ),
-    open("hooks.timeouts", "by hook: NAME = TIME, 1s to 24h", |s, name, v| {
+    row("hooks", "pre-drain-limit", said(""), "all pre-drain hooks, 0s to 24h; empty: window/4", |s, _, v| {
+        optional(v, |v| time(v, ZERO, DAY)).map(|it| s.hooks.pre_drain_limit = it)
+    }),
+    open("hooks.timeouts", "the limit of the hook of this name, 1s to 24h", |s, name, v| {
         let it = time(v, secs(1), DAY)?;
         s.hooks.timeouts.insert(name.to_owned(), it);
         Ok(())
@@ -109,7 +105,7 @@ pub static SCHEMA: [Row; 24] = [
         word(v, &LEVELS).map(|it| s.log.level = it)
     })
     .flag("log-level"),
-    row("log", "format", said("auto"), "auto (journald's priorities in the journal), text or json", |s, _, v| {
+    row("log", "format", said("auto"), "auto (journald's priorities there), text or json", |s, _, v| {
         word(v, &FORMATS).map(|it| s.log.format = it)
     }),
 ];
@@ -199,7 +195,11 @@ pub fn hint(table: &str, key: &str) -> Hint {
     if let Some(known) = nearest(key, within) {
         return Hint::Nearest(known);
     }
-    closed().find(|row| row.key == key).map_or(Hint::None, |row| Hint::BelongsTo(row.table))
+    let mut elsewhere = closed().filter(|row| row.key == key);
+    match (elsewhere.next(), elsewhere.next()) {
+        (Some(row), None) => Hint::BelongsTo(row.table),
+        _ => Hint::None,
+    }
 }
 
 /// Settings before anything is put into them, the built-in values included: the fields that rows fill are empty, the
