@@ -25,7 +25,7 @@ pub use duration::{DurationError, duration_text, parse_duration};
 pub use problem::{Complaint, Hint, Origin, Problem};
 pub use settings::*;
 pub use terms::Terms;
-pub use value::{Value, quoted, without_password};
+pub use value::{Value, key_text, quoted, without_password};
 
 /// Where settings are looked for, later ones winning: files, then the environment, then flags.
 #[derive(Clone, Debug)]

@@ -64,6 +64,12 @@ pub fn quoted(text: &str) -> String {
     quoted
 }
 
+/// A key of TOML, in quotes if it needs them.
+pub fn key_text(key: &str) -> String {
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if !key.is_empty() && key.chars().all(is_bare) { key.to_owned() } else { quoted(key) }
+}
+
 /// At most 60 characters of a text, for a message.
 pub fn cut(text: &str) -> String {
     let mut start: String = text.chars().take(60).collect();
