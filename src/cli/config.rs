@@ -8,7 +8,8 @@ use super::arguments::ConfigCommand;
 use super::{WRONG, answer, complain};
 use crate::config::schema::SCHEMA;
 use crate::config::{
-    Entry, Files, Flags, Loaded, Problem, Settings, Sources, Value, check_file, load, quoted, without_password,
+    Entry, Files, Flags, Loaded, Problem, Settings, Sources, Value, check_file, key_text, load, quoted,
+    without_password,
 };
 
 /// Origins begin no further to the right than this, so that one long value does not push all of them away.
@@ -87,9 +88,7 @@ fn effective(loaded: &Loaded, flags: &Flags) -> String {
 }
 
 fn line(entry: &Entry) -> String {
-    let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    let key =
-        if !entry.key.is_empty() && entry.key.chars().all(is_bare) { entry.key.clone() } else { quoted(&entry.key) };
+    let key = key_text(&entry.key);
     match &entry.value {
         Value::Text(text) => format!("{key} = {}", quoted(&without_password(text))),
         value => format!("{key} = {value}"),

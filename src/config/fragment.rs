@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::problem::{Complaint, Origin, Problem};
 use super::schema::{self, SCHEMA};
-use super::value::{Value, cut, without_password};
+use super::value::{Value, cut, key_text, without_password};
 
 /// A setting as one source has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,9 +104,9 @@ impl Reader<'_> {
         for (key, value) in table {
             let at = key.span().start;
             let key: &str = key.get_ref();
-            let path = if name.is_empty() { key.to_owned() } else { format!("{name}.{key}") };
-            // A dot in a quoted key is part of the key, not a way into a table.
-            let is_table = schema::is_table(&path) && !key.contains('.');
+            // In quotes where the key has a dot: that one is no way into a table.
+            let path = if name.is_empty() { key_text(key) } else { format!("{name}.{}", key_text(key)) };
+            let is_table = schema::is_table(&path);
             match (schema::find(name, key), value.get_ref()) {
                 (Some(row), _) => self.value(row, key, value),
                 (None, DeValue::Table(inner)) if is_table => self.table(&path, inner),
