@@ -20,8 +20,9 @@ use crate::config::{self, Mode};
 use crate::moment::Moment;
 use crate::objects::Answer;
 
-/// Between two looks at the files. Cheap: a `stat` for each of them.
-const TICK: Duration = Duration::from_secs(1);
+/// Between two looks at the files: while there is nothing yet, and once something is kept.
+const SEARCHING: Duration = Duration::from_secs(1);
+const KEEPING: Duration = Duration::from_secs(5);
 
 /// Between two requests that keep the connection. The server closes what is idle for 90 s.
 const WARM: Duration = Duration::from_secs(60);
@@ -122,10 +123,10 @@ impl Drop for Keeper {
 }
 
 impl Shared {
-    /// Waits for the next tick; whether there is a hurry. `None`: it is over.
-    fn wait(&self) -> Option<bool> {
+    /// Waits for the next round; whether there is a hurry. `None`: it is over.
+    fn wait(&self, tick: Duration) -> Option<bool> {
         let wake = self.wake.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.awake.wait_timeout_while(wake, TICK, |wake| !wake.hurry && !wake.over);
+        let waited = self.awake.wait_timeout_while(wake, tick, |wake| !wake.hurry && !wake.over);
         let (mut wake, _) = waited.unwrap_or_else(PoisonError::into_inner);
         (!wake.over).then(|| std::mem::take(&mut wake.hurry))
     }
@@ -187,10 +188,18 @@ impl<I: Fn() -> Option<String>, T: Fn(Standing)> Rounds<I, T> {
         let mut hurry = false;
         loop {
             self.round(hurry);
-            match self.shared.wait() {
+            match self.shared.wait(self.rest()) {
                 Some(next) => hurry = next,
                 None => return,
             }
+        }
+    }
+
+    /// How long until the next round. While all is well nothing has to be quick: who needs more says so.
+    fn rest(&self) -> Duration {
+        match &self.kept {
+            Some(kept) if kept.warm.failures == 0 && self.setup.at.is_none() => KEEPING,
+            _ => SEARCHING,
         }
     }
 
