@@ -111,6 +111,10 @@ fn a_table_that_is_none_and_broken_toml_are_told_with_their_lines() {
         ("[imds]\ntimeout = 1s\n", ":2: "),
         ("\n\n[imds\n", ":3: unclosed table, expected `]`\n"),
         ("[imds]\n[imds]\n", ":2: duplicate key\n"),
+        (
+            "[\"responses.spot-interruption\"]\naction = \"drain\"\n",
+            ":1: unknown table [\"responses.spot-interruption\"]; did you mean [responses.spot-interruption]?\n",
+        ),
     ];
     for (text, told) in rows {
         let path = file(&folder, text);
@@ -118,6 +122,15 @@ fn a_table_that_is_none_and_broken_toml_are_told_with_their_lines() {
         assert!(said.err.starts_with(&format!("{}{told}", path.display())), "{text:?}: {}", said.err);
         assert_eq!(said.code, Some(2));
     }
+}
+
+#[test]
+fn every_line_that_is_no_toml_is_told_once_and_in_order() {
+    let folder = Folder::new("configuration");
+    let path = file(&folder, "[imds]\ntimeout = 1s 2s 3s\n[imds]\n[log]\nlevel = \n[log]\n");
+    let said = said(&["config", "--check", string(&path)], &[]);
+    let lines: Vec<&str> = said.err.lines().filter_map(|line| line.split(':').nth(1)).collect();
+    assert_eq!(lines, ["2", "3", "5", "6"], "{}", said.err);
 }
 
 #[test]
