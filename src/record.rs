@@ -14,7 +14,7 @@ use crate::moment::Timestamp;
 use crate::notice::{InstanceAction, Kind};
 use crate::process::Started;
 
-pub use store::{Error, Store, Writer, write_whole};
+pub use store::{Error, Store, Writer};
 
 /// The version of the record and of the status file. Readers ignore fields that they do not know.
 pub const VERSION: u32 = 1;

@@ -1,13 +1,13 @@
 //! The status file: what the daemon sees and is doing, for whoever looks.
 
-use std::io;
 use std::path::Path;
+use std::{fs, io};
 
 use serde::Serialize;
 
 use crate::instance::Instance;
 use crate::moment::Timestamp;
-use crate::record::{Record, VERSION, write_whole};
+use crate::record::{Record, VERSION};
 use crate::response::{Guard, Standing, State};
 
 /// `/run/spot-guard/status.json`.
@@ -82,10 +82,14 @@ impl Kubernetes {
     }
 }
 
-/// Writes the status into the runtime folder, as a whole.
+/// Writes the status into the runtime folder, as a whole. It does not wait for a disk: after a power cut nobody wants
+/// it.
 ///
 /// # Errors
 /// When the folder or the file cannot be written.
 pub fn write(runtime: &Path, status: &Status) -> io::Result<()> {
-    write_whole(&runtime.join("status.json"), &serde_json::to_vec(status)?)
+    fs::create_dir_all(runtime)?;
+    let temporary = runtime.join("status.json.new");
+    fs::write(&temporary, serde_json::to_vec(status)?)?;
+    fs::rename(temporary, runtime.join("status.json"))
 }

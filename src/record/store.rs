@@ -133,7 +133,7 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Writes a file so that it is there as a whole or as it was, even after a power cut.
-pub fn write_whole(path: &Path, text: &[u8]) -> io::Result<()> {
+fn write_whole(path: &Path, text: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let temporary = path.with_extension("new");

@@ -187,6 +187,8 @@ impl Running {
         match event {
             Event::HooksFound(hooks) => self.found_hooks = Some(hooks),
             Event::Answered { number, uid, answered } => self.answered(turn, number, uid, answered),
+            // What became of a pod is what it was at the deadline.
+            Event::Pods { .. } if turn.now >= self.deadline.at => {}
             Event::Pods { number, news } => {
                 self.line.heard(turn, number);
                 self.pods.news(turn, &self.line, number, &news, &self.terms);

@@ -277,9 +277,12 @@ impl Driver {
             self.problems = loaded.problems;
             return self.requests.tell_of_problems(&self.problems);
         }
-        log::info!("settings read again; they hold from the next response on");
+        log::info!("settings read again; they hold from the next response on, those of [imds] from the next start on");
         self.problems.clear();
-        self.settings = Arc::new(loaded.settings);
+        let former = std::mem::replace(&mut self.settings, Arc::new(loaded.settings));
+        if former.kubernetes != self.settings.kubernetes && self.guard.state() == State::Watching {
+            self.requests.keep_with(start_keeper(&self.settings, Arc::clone(&self.instance_id), self.sender.clone()));
+        }
         crate::observe::log::set_up(&self.settings.log);
         self.feed(Event::Reloaded(Arc::clone(&self.settings)));
     }

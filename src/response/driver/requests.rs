@@ -14,8 +14,8 @@ use crate::response::{Answered, Event, NodeChange, Request, Told};
 
 pub struct Requests {
     keeper: Keeper,
-    /// Taken instead of the keeper's since the API server was silent: the keeper's connections may be dead.
-    afresh: Option<Arc<Api>>,
+    /// The keeper's API, and what is taken instead since the API server was silent: its connections may be dead.
+    afresh: Option<(Arc<Api>, Arc<Api>)>,
     to: Sender<Message>,
     /// Set when that watch is to end.
     watches: HashMap<u64, Arc<AtomicBool>>,
@@ -24,6 +24,11 @@ pub struct Requests {
 impl Requests {
     pub fn new(keeper: Keeper, to: Sender<Message>) -> Requests {
         Requests { keeper, afresh: None, to, watches: HashMap::new() }
+    }
+
+    /// Goes on with another keeper, as the settings have changed.
+    pub fn keep_with(&mut self, keeper: Keeper) {
+        self.keeper = keeper;
     }
 
     /// Sends a request; its answer arrives as an event, whatever happens.
@@ -44,10 +49,15 @@ impl Requests {
     }
 
     fn api(&mut self, afresh: bool) -> Option<Arc<Api>> {
+        let kept = self.keeper.api()?;
         if afresh {
-            self.afresh = self.keeper.api().map(|api| api.afresh());
+            self.afresh = Some((kept.clone(), kept.afresh()));
         }
-        self.afresh.clone().or_else(|| self.keeper.api())
+        // What the keeper has renewed since is better than either.
+        match &self.afresh {
+            Some((of, fresh)) if Arc::ptr_eq(of, &kept) => Some(fresh.clone()),
+            _ => Some(kept),
+        }
     }
 
     fn come_to_nothing(&self, number: u64, request: &Request, why: &str) {

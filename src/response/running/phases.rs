@@ -22,6 +22,9 @@ const CORDON_PATIENCE: Duration = Duration::from_secs(1);
 /// Pods whose time comes this soon join a wave of local-drain; waves follow each other no faster.
 const WAVE: Duration = Duration::from_secs(1);
 
+/// How long after the deadline the ends of hooks that it cut are still taken in.
+const LAST_ENDS: Duration = Duration::from_secs(5);
+
 /// When each phase began or ended; `None`: not yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Phases {
@@ -350,9 +353,9 @@ impl Running {
         )
     }
 
-    /// Whether there is nothing more to be done: the deadline has passed, and the response was ended by it.
+    /// Whether there is nothing more to be done: the deadline has passed, and what it cut has had time to end.
     pub fn is_over(&self, turn: &mut Turn) -> bool {
-        self.phases.ended.is_some() && turn.has_come(self.deadline.at)
+        self.phases.ended.is_some() && turn.has_come(self.deadline.at + LAST_ENDS)
     }
 
     /// Ends what outlives a turn.

@@ -500,11 +500,11 @@ fn observing_tells_and_changes_nothing_and_cordoning_asks_no_pod() {
 fn one_notice_is_one_response_and_a_new_one_counts_once_it_has_been_gone_for_five_minutes() {
     let mut world = World::new();
     world.interrupt(120);
-    world.run(121.0);
+    world.run(126.0);
     assert!(world.guard.record().is_none());
     world.notice(InstanceAction::Terminate, 60.0);
     assert!(world.guard.record().is_none(), "the notice that was responded to is still there");
-    for second in 122..=423 {
+    for second in 127..=428 {
         world.now = at(f64::from(second));
         world.feed(Event::Unnoticed);
     }

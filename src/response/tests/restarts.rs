@@ -23,7 +23,7 @@ fn pods() -> impl Strategy<Value = Vec<(u64, u64, Option<u64>)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
     fn a_record_read_back_is_the_same_record_at_every_step(pods in pods(), left in 5u64..120) {
