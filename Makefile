@@ -10,6 +10,9 @@ musl       := $(shell uname -m)-unknown-linux-musl
 scripts    := .ci/run $(shell git grep -lE '^\#!.*sh$$' -- tests packaging examples 2>/dev/null)
 phases     := notice during pre-drain local-drain post-drain uncordon
 
+# Tests wait most of the time, for windows of half a minute: many at once, however few processors there are.
+export RUST_TEST_THREADS ?= 8
+
 # What `make install` installs.
 BINARY ?= $(target_dir)/$(musl)/release/spot-guard
 

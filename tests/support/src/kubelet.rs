@@ -29,6 +29,13 @@ impl Kubelet {
         thread::spawn(move || follow(&admin, &node, &flag));
         Kubelet { ended }
     }
+
+    /// Stops no more pods, as a kubelet that hangs.
+    #[must_use]
+    pub fn freeze(self) -> Kubelet {
+        self.ended.store(true, Ordering::SeqCst);
+        self
+    }
 }
 
 impl Drop for Kubelet {

@@ -17,5 +17,8 @@ pub mod imds;
 pub mod kubeconfig;
 pub mod kubelet;
 pub mod pods;
+pub mod record;
+pub mod replicas;
+pub mod sightings;
 pub mod wait;
 pub mod world;

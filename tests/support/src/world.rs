@@ -13,6 +13,22 @@ use crate::pods::PodSpec;
 /// How long spot-guard may take to be ready, on a busy machine.
 const STARTUP: Duration = Duration::from_secs(20);
 
+/// What a kubelet's credentials may do and spot-guard has a use for.
+const ALLOWED: [&str; 12] = [
+    "create selfsubjectreviews",
+    "get nodes",
+    "list nodes",
+    "watch nodes",
+    "patch nodes",
+    "patch nodes/status",
+    "list pods",
+    "watch pods",
+    "create pods/eviction",
+    "delete pods",
+    "patch pods/status",
+    "create events",
+];
+
 /// One node's world.
 pub struct World {
     pub imds: Imds,
@@ -52,7 +68,7 @@ impl World {
 
     /// spot-guard for this world, which is told of no cluster.
     pub fn setup_without_cluster(&self, program: &str) -> Setup {
-        Setup::new(program).imds(&self.imds).argument("--log-level").argument("debug")
+        Setup::new(program).imds(&self.imds)
     }
 
     /// Kubeconfigs of this node, by way of the proxy, in the folder of `setup`.
@@ -94,5 +110,13 @@ impl World {
     pub fn asks(&self) -> Vec<Audited> {
         let all = self.audit().into_iter();
         all.filter(|request| matches!(request.what().as_str(), "create pods/eviction" | "delete pods")).collect()
+    }
+
+    /// Asserts that spot-guard asked for nothing but what it is to ask for, and that nothing was forbidden to it.
+    pub fn assert_only_allowed_requests(&self) {
+        for request in self.audit() {
+            assert!(ALLOWED.contains(&request.what().as_str()), "asked for what it should not: {request:?}");
+            assert!(request.code != 401 && request.code != 403, "was refused: {request:?}");
+        }
     }
 }

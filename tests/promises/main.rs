@@ -1,0 +1,30 @@
+//! What spot-guard promises, one file a promise: the real binary beside a metadata service, an API server and a kubelet.
+//!
+//! The API server is a stand-in, or the real one whose folder `SPOT_GUARD_TEST_CLUSTER` names. Tests wait most of the
+//! time, for windows of half a minute and less, so many run at once: `RUST_TEST_THREADS=8`.
+#![forbid(unsafe_code)]
+
+mod another_instance;
+mod budget_never_gives_way;
+mod budget_one_at_a_time;
+mod budget_over_sixty_pods;
+mod cordon;
+mod credentials;
+mod deadline;
+mod hooks;
+mod late_notice;
+mod late_pod;
+mod many_pods;
+mod replaced_pod;
+mod restart;
+mod silent_api_server;
+mod without_kubernetes;
+
+use std::time::Duration;
+
+/// The program under test; `SPOT_GUARD_TEST_BINARY` names another.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_spot-guard");
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
