@@ -7,7 +7,7 @@ use crate::machine::{Machine, Plan, plan};
 #[test]
 fn stopping_the_service_without_a_notice_changes_nothing() {
     let Some(plan) = plan() else { return };
-    let machine = ["notice", "pre-drain", "local-drain", "post-drain", "uncordon"]
+    let machine = ["notice", "pre-drain", "local-drain", "post-drain"]
         .iter()
         .fold(plan, |plan, phase| plan.hook(&format!("{phase}.d/10-tell"), "touch /var/tmp/ran"))
         .boot();
