@@ -84,3 +84,18 @@ pub struct Refusal {
     pub causes: Vec<String>,
     pub retry_after: Option<Duration>,
 }
+
+/// How things stand with the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing is known yet.
+    Unknown,
+    /// There is no cluster for this machine, and why: mode off, mode auto with no kubeconfig anywhere, or the node is
+    /// another instance's. May change later: a kubeconfig that appears is found.
+    None(String),
+    /// There is to be a cluster (a kubeconfig is there, or the mode is `required`), but no API server that answers, or
+    /// it refuses the credentials. The text says what failed and what to do.
+    Unready(String),
+    /// The API server answered and the node is this machine's.
+    Ready { node_name: String },
+}

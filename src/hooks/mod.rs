@@ -15,7 +15,7 @@ use std::path::PathBuf;
 pub use environment::Context;
 pub use find::{Found, Refused, find};
 pub use phase::Phase;
-pub use run::{TRY_AGAIN, run};
+pub use run::{LOG_TARGET, TRY_AGAIN, run};
 pub use steps::steps;
 
 /// An executable in the folder of a phase.

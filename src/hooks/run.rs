@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use crate::hooks::Hook;
 use crate::moment::Moment;
-use crate::observe::log::HOOK;
 use crate::process::{self, Command, Ended, Limits, Started, Stop};
 
 /// From TERM to KILL.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A line that a hook wrote has this and then the hook's name as its target in the log.
+pub const LOG_TARGET: &str = "hook:";
 
 /// Exit code EX_TEMPFAIL of sysexits.h: the hook asks for one more try.
 pub const TRY_AGAIN: i32 = 75;
@@ -37,7 +39,7 @@ pub fn run(
     let told = environment.into_iter().map(|(name, value)| (name.into(), value.into()));
     let environment = kept.into_iter().chain(told).collect();
     let command = Command { program: hook.path.clone(), arguments, environment, input, folder: Some("/".into()) };
-    let target = format!("{HOOK}{hook}");
+    let target = format!("{LOG_TARGET}{hook}");
     let limits = Limits { ends, patience: PATIENCE, output: 256 * 1024 };
     let ended = process::run(&command, &limits, stop, on_start, &mut |_, line| log::info!(target: &target, "{line}"));
     if ended.dropped > 0 {

@@ -21,7 +21,7 @@ use stand_ins::wait;
 use super::*;
 use crate::config::{Kubernetes, Mode};
 use crate::moment::Timestamp;
-use crate::objects::{Answer, Node, PodId, Refusal, Taint};
+use crate::objects::{Answer, Node, PodId, Refusal, Standing, Taint};
 
 const INSTANCE: &str = "i-0ab1c2";
 const V1BETA1: &str = "client.authentication.k8s.io/v1beta1";

@@ -18,7 +18,7 @@ use super::node::is_another_instances;
 use super::{Api, Client};
 use crate::config::{self, Mode};
 use crate::moment::Moment;
-use crate::objects::Answer;
+use crate::objects::{Answer, Standing};
 
 /// Between two looks at the files: while there is nothing yet, and once something is kept.
 const SEARCHING: Duration = Duration::from_secs(1);
@@ -50,19 +50,6 @@ struct Shared {
 struct Wake {
     hurry: bool,
     over: bool,
-}
-
-/// How things stand with the cluster; told at the start and on each change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// There is no cluster for this machine, and why: mode off, mode auto with no kubeconfig anywhere, or the node is
-    /// another instance's. May change later: a kubeconfig that appears is found.
-    None(String),
-    /// There is to be a cluster (a kubeconfig is there, or the mode is `required`), but no API server that answers, or
-    /// it refuses the credentials. The text says what failed and what to do.
-    Unready(String),
-    /// The API server answered and the node is this machine's.
-    Ready { node_name: String },
 }
 
 impl Keeper {

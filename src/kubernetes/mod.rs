@@ -25,4 +25,4 @@ mod yaml;
 
 pub use api::{Annotation, Api, Condition, NodeEvent, NodePatch, PodNews, WatchEnd};
 use client::Client;
-pub use keeper::{Keeper, Standing};
+pub use keeper::Keeper;

@@ -13,10 +13,8 @@ use nix::sys::stat::fstat;
 use serde::Serialize;
 
 use crate::config::{Log, LogFormat};
+use crate::hooks::LOG_TARGET;
 use crate::moment::Timestamp;
-
-/// A line that a hook wrote has this before the hook's name as its target (`log::info!(target: "hook:20-docker", …)`).
-pub const HOOK: &str = "hook:";
 
 /// At most this many bytes a line, so that it is written at once and no line of another thread gets into it (PIPE_BUF
 /// is 4096).
@@ -139,7 +137,7 @@ fn priority(level: Level) -> u8 {
 /// The message on one line, with who says it in front where that is not spot-guard itself.
 fn told(record: &Record<'_>) -> String {
     let mut told = match record.target() {
-        target if target.starts_with(HOOK) => format!("hook {}: ", target.trim_start_matches(HOOK)),
+        target if target.starts_with(LOG_TARGET) => format!("hook {}: ", target.trim_start_matches(LOG_TARGET)),
         target if is_ours(target) => String::new(),
         target => format!("{target}: "),
     };
@@ -167,7 +165,7 @@ struct Line<'a> {
 fn json(record: &Record<'_>, time: Timestamp) -> String {
     let mut message = record.args().to_string();
     let target = record.target();
-    let hook = target.strip_prefix(HOOK);
+    let hook = target.strip_prefix(LOG_TARGET);
     let target = if hook.is_some() { "hook" } else { target };
     loop {
         let line = Line { time, level: level_name(record.level()), target, hook, message: &message };

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::instance::Instance;
 use crate::moment::Timestamp;
-use crate::record::{Record, VERSION};
-use crate::response::{Guard, Standing, State};
+use crate::objects::Standing;
+use crate::record::Record;
 
 /// `/run/spot-guard/status.json`.
 #[derive(Debug, Serialize)]
@@ -44,34 +44,8 @@ pub struct Kubernetes {
     pub why: Option<String>,
 }
 
-impl Status {
-    pub fn of(
-        guard: &Guard,
-        words: String,
-        imds_trouble: Option<String>,
-        configuration_problems: Vec<String>,
-    ) -> Status {
-        Status {
-            version: VERSION,
-            at: Timestamp::now(),
-            pid: std::process::id(),
-            state: match guard.state() {
-                State::Watching => "watching",
-                State::Responding => "responding",
-                State::Done => "done",
-            },
-            words,
-            instance: guard.instance().clone(),
-            imds: Health { ok: imds_trouble.is_none(), trouble: imds_trouble },
-            kubernetes: Kubernetes::of(guard.standing()),
-            configuration_problems,
-            response: guard.record(),
-        }
-    }
-}
-
 impl Kubernetes {
-    fn of(standing: &Standing) -> Kubernetes {
+    pub fn of(standing: &Standing) -> Kubernetes {
         let (state, node_name, why) = match standing {
             Standing::Unknown => ("unknown", None, None),
             Standing::None(why) => ("none", None, Some(why.clone())),

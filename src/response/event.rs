@@ -6,7 +6,7 @@ use crate::config::Settings;
 use crate::hooks::Hook;
 use crate::instance::Instance;
 use crate::notice::Sighting;
-use crate::objects::{Answer, Node, Pod};
+use crate::objects::{Answer, Node, Pod, Standing};
 use crate::process::{Ended, Started};
 
 /// One thing that happened.
@@ -80,18 +80,4 @@ pub enum PodNews {
     Gone(Pod),
     /// All pods that were there when the watch began have been seen; others are gone.
     Synced,
-}
-
-/// How things stand with the cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// Nothing is known yet.
-    Unknown,
-    /// This machine has no cluster, or must not touch its node: hooks only. The text says why.
-    None(String),
-    /// There should be one, but it cannot be reached yet.
-    Unready(String),
-    Ready {
-        node_name: String,
-    },
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use log::Level;
 
 use super::action::Action;
-use super::event::{Event, Standing};
+use super::event::Event;
 use super::running::Running;
 use super::turn::{Turn, tenths};
 use super::written;
@@ -13,6 +13,7 @@ use crate::config::{Reaction, Settings, Terms};
 use crate::instance::Instance;
 use crate::moment::{Clock, Moment};
 use crate::notice::Sighting;
+use crate::objects::Standing;
 use crate::record::Record;
 
 /// A notice that has been gone in every good poll for this long, after its deadline, is forgotten.
@@ -49,6 +50,17 @@ pub enum State {
     Responding,
     /// The response has ended, the deadline may still be to come.
     Done,
+}
+
+impl State {
+    /// The word for it in the status file.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Watching => "watching",
+            State::Responding => "responding",
+            State::Done => "done",
+        }
+    }
 }
 
 impl Guard {

@@ -21,6 +21,6 @@ mod written;
 mod tests;
 
 pub use action::{Action, HookOrder, NodeChange, Request, Told};
-pub use event::{Answered, Event, PodNews, Standing};
+pub use event::{Answered, Event, PodNews};
 pub use guard::{Guard, State};
 pub use written::deadline;

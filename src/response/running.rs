@@ -8,7 +8,7 @@ use std::time::Duration;
 use log::Level;
 
 use super::action::Action;
-use super::event::{Answered, Event, Standing};
+use super::event::{Answered, Event};
 use super::hook_runs::{HookRuns, Limits};
 use super::line::{Flight, Line, Purpose};
 use super::node_work::NodeWork;
@@ -21,7 +21,7 @@ use crate::hooks::{Hook, Phase};
 use crate::instance::Instance;
 use crate::moment::{Clock, Moment, Timestamp};
 use crate::notice::{self, Deadline, InstanceAction, Kind, Sighting};
-use crate::objects::Answer;
+use crate::objects::{Answer, Standing};
 pub use phases::Phases;
 
 /// Errors that are kept in the record; what comes after is only logged.

@@ -11,15 +11,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{fmt, io, thread};
 
-use super::{Action, Event, Guard, Standing, State};
+use super::{Action, Event, Guard, State};
 use crate::config::{self, Problem, Settings, Sources};
 use crate::imds;
-use crate::kubernetes::{self, Keeper};
+use crate::kubernetes::Keeper;
 use crate::moment::{Clock, Moment, Timestamp};
 use crate::notice;
-use crate::observe::status::{self, Status};
+use crate::objects::Standing;
+use crate::observe::status::{self, Health, Kubernetes, Status};
 use crate::process::Stop;
-use crate::record::{Store, Writer};
+use crate::record::{Store, VERSION, Writer};
 use crate::signals::{self, Signal};
 use crate::systemd::{self, Notifier};
 use hook_runner::HookRunner;
@@ -344,7 +345,18 @@ impl Driver {
 
     fn write_status(&self) {
         let problems = self.problems.iter().map(ToString::to_string).collect();
-        let status = Status::of(&self.guard, self.status_words.clone(), self.imds_trouble.clone(), problems);
+        let status = Status {
+            version: VERSION,
+            at: Timestamp::now(),
+            pid: std::process::id(),
+            state: self.guard.state().name(),
+            words: self.status_words.clone(),
+            instance: self.guard.instance().clone(),
+            imds: Health { ok: self.imds_trouble.is_none(), trouble: self.imds_trouble.clone() },
+            kubernetes: Kubernetes::of(self.guard.standing()),
+            configuration_problems: problems,
+            response: self.guard.record(),
+        };
         if let Err(error) = status::write(&self.settings.folders.runtime, &status) {
             log::debug!("cannot write the status: {error}");
         }
@@ -360,14 +372,7 @@ fn written(revision: u64, result: Result<(), crate::record::Error>) -> Message {
 
 fn start_keeper(settings: &Settings, instance_id: Arc<Mutex<Option<String>>>, to: Sender<Message>) -> Keeper {
     let instance_id = move || instance_id.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
-    let tell = move |standing| {
-        let standing = match standing {
-            kubernetes::Standing::None(why) => Standing::None(why),
-            kubernetes::Standing::Unready(why) => Standing::Unready(why),
-            kubernetes::Standing::Ready { node_name } => Standing::Ready { node_name },
-        };
-        drop(to.send(Message::Event(Event::Standing(standing))));
-    };
+    let tell = move |standing| drop(to.send(Message::Event(Event::Standing(standing))));
     Keeper::start(&settings.kubernetes, settings.dry_run, instance_id, tell)
 }
 

@@ -6,8 +6,8 @@ use super::world::{World, after_start, at, ms, s};
 use crate::config::Reaction;
 use crate::hooks::Phase;
 use crate::notice::InstanceAction;
-use crate::objects::{Node, PodId};
-use crate::response::{Event, PodNews, Request, Standing};
+use crate::objects::{Node, PodId, Standing};
+use crate::response::{Event, PodNews, Request};
 
 fn asked(world: &World, name: &str) -> Vec<(f64, &'static str, Option<Duration>)> {
     world.pods[&format!("uid-{name}")]

@@ -9,9 +9,9 @@ use crate::config::{self, Settings};
 use crate::hooks::{Hook, Phase};
 use crate::moment::{Clock, Moment, Timestamp};
 use crate::notice::{InstanceAction, Kind, Sighting};
-use crate::objects::{Answer, Node, Pod, PodId, Refusal};
+use crate::objects::{Answer, Node, Pod, PodId, Refusal, Standing};
 use crate::process::{Cut, Ended, Exit};
-use crate::response::{Action, Answered, Event, Guard, HookOrder, PodNews, Request, Standing};
+use crate::response::{Action, Answered, Event, Guard, HookOrder, PodNews, Request};
 
 pub fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
