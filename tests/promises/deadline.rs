@@ -7,7 +7,6 @@ use stand_ins::world::World;
 use crate::{PROGRAM, seconds};
 
 #[test]
-#[ignore = "the record of a response that ends at its deadline is not written a last time"]
 fn a_pod_that_does_not_go_is_left_and_the_response_ends_at_its_deadline() {
     let world = World::new("stays", &[PodSpec::new("web-0").grace(3)]);
     // Nobody stops the containers and removes the pods.

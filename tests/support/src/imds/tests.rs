@@ -1,6 +1,6 @@
 //! The stand-in keeps the manners that FACTS about IMDS promise.
 
-use std::io::Read;
+use std::io::{Read, Write};
 
 use super::*;
 
