@@ -15,6 +15,7 @@ mod hooks;
 mod late_notice;
 mod late_pod;
 mod many_pods;
+mod metadata_service;
 mod replaced_pod;
 mod restart;
 mod silent_api_server;
