@@ -18,6 +18,7 @@ mod many_pods;
 mod metadata_service;
 mod replaced_pod;
 mod restart;
+mod second_copy;
 mod silent_api_server;
 mod without_kubernetes;
 

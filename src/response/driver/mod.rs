@@ -3,9 +3,11 @@
 //! Owns the one channel on which everything arrives, and waits on it for a second at most. Decides nothing.
 
 mod hook_runner;
+mod only_one;
 mod requests;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,6 +26,7 @@ use crate::record::{Store, VERSION, Writer};
 use crate::signals::{self, Signal};
 use crate::systemd::{self, Notifier};
 use hook_runner::HookRunner;
+use only_one::OnlyOne;
 use requests::Requests;
 
 /// No single wait is longer: a machine that was suspended does not wake a long one in time.
@@ -43,6 +46,8 @@ const STACK: usize = 256 * 1024;
 pub enum Error {
     Thread(io::Error),
     Signals(io::Error),
+    /// Another daemon holds this lock.
+    AnotherCopy(PathBuf),
 }
 
 impl fmt::Display for Error {
@@ -50,6 +55,9 @@ impl fmt::Display for Error {
         match self {
             Error::Thread(error) => {
                 write!(f, "cannot start a thread: {error}; raise the limit of tasks of this service")
+            }
+            Error::AnotherCopy(lock) => {
+                write!(f, "another spot-guard runs already (it holds {}); this one ends", lock.display())
             }
             Error::Signals(error) => {
                 write!(f, "cannot listen to signals: {error}; raise the limit of open files of this service")
@@ -77,6 +85,7 @@ enum Message {
 /// # Errors
 /// When the operating system refuses what no daemon can do without.
 pub fn run(sources: Sources, loaded: config::Loaded, notifier: Notifier) -> Result<(), Error> {
+    let _only_one = OnlyOne::lock(&loaded.settings.folders.runtime).map_err(Error::AnotherCopy)?;
     let mut driver = Driver::start(sources, loaded, notifier)?;
     driver.take_up();
     driver.loop_until_told()

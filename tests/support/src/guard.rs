@@ -168,6 +168,20 @@ impl Guard {
         self.child = spawn(&self.setup, &self.lines);
     }
 
+    /// Starts another one with the same folders, which must end by itself: how it ended, and its log.
+    pub fn second_copy(&self, within: Duration) -> (ExitStatus, String) {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let mut child = spawn(&self.setup, &lines);
+        let ended = crate::wait::wait(within, || child.try_wait().expect("wait for spot-guard"));
+        let log = || held(&lines).iter().map(|line| line.text.clone() + "\n").collect::<String>();
+        let Some(ended) = ended else {
+            let _ = child.kill();
+            panic!("the second copy still runs after {within:?}\n{}", log());
+        };
+        let said = crate::wait::wait(within, || Some(log()).filter(|log| !log.is_empty()));
+        (ended, said.unwrap_or_default())
+    }
+
     /// Asks it to end and waits for that.
     pub fn stop(&mut self, within: Duration) -> ExitStatus {
         self.signal(Signal::SIGTERM);
