@@ -470,3 +470,33 @@ fn the_requests_are_those_that_a_kubelet_may_send() {
     assert_eq!(what[..3], ["create selfsubjectreviews 201", "get nodes 200", "get nodes 200"]);
     assert!(what[3..].iter().all(|request| request == "watch pods 200"), "{what:?}");
 }
+
+#[test]
+fn a_burst_of_evictions_from_many_threads_is_told_to_its_last_pod() {
+    let cluster = Cluster::for_test();
+    let (node, _folder, kept) = ready(&cluster, "burst");
+    let _kubelet = Kubelet::start(&cluster, &node);
+    let pods = PodSpec::many("web", 110);
+    let uids = cluster.make_pods(&node, &pods);
+    let (told, thread) = follow(kept.api());
+    wait::expect("synced", PATIENCE, || told.lock().unwrap().iter().any(|word| word == "synced").then_some(()));
+    let todo: Mutex<Vec<PodId>> =
+        Mutex::new(pods.iter().zip(&uids).map(|(pod, uid)| id(&node, &pod.name, uid)).collect());
+    let next = || todo.lock().unwrap().pop();
+    let (api, began) = (kept.api(), Instant::now());
+    thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                while let Some(pod) = next() {
+                    assert_eq!(api.evict(&pod, None), Answer::Accepted);
+                }
+            });
+        }
+    });
+    println!("all asked in {:?}", began.elapsed());
+    let gone = || told.lock().unwrap().iter().filter(|word| word.starts_with("gone")).count();
+    let all = wait::wait(PATIENCE, || (gone() == 110).then_some(()));
+    assert!(all.is_some(), "{} told, {} still there", gone(), cluster.pods(&node).len());
+    told.lock().unwrap().push("end".to_owned());
+    assert_eq!(thread.join().unwrap(), WatchEnd::Ended);
+}
