@@ -21,6 +21,10 @@ pub const CRITICAL_PRIORITY: i32 = 2_000_000_000;
 /// How long before its force time a critical pod is no longer held at the end of the queue.
 const CRITICAL_LEAD: Duration = Duration::from_secs(5);
 
+/// How long before the last moment a pod is asked: a grace is given in whole seconds, so that a moment too late would
+/// cost a second of it.
+pub const ASKING_TAKES: Duration = Duration::from_millis(200);
+
 /// What is to become of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -57,13 +61,13 @@ pub fn drain_end(deadline: Moment) -> Moment {
 }
 
 /// The last moment at which a pod with this grace can be asked to stop and still use its whole grace before
-/// `drain_end`.
+/// `drain_end`, the asking included.
 ///
 /// In the past when the grace is longer than what is left: such a pod is asked at once, with the grace that fits.
 /// The first ask sets the kubelet's timer (seen on 1.36 with containerd 1.6), so what fits is decided once, there.
 /// A pod without a grace (0) can be asked up to a second before the end, as 1 s is the least that is asked for.
 pub fn force_time(grace: Duration, drain_end: Moment) -> Moment {
-    drain_end - grace.max(Duration::from_secs(1))
+    drain_end - grace.max(Duration::from_secs(1)) - ASKING_TAKES
 }
 
 /// The grace to ask with: the pod's own where it fits, else what is left until `drain_end`, in whole seconds and at
@@ -172,9 +176,9 @@ mod tests {
         }
 
         #[test]
-        fn a_pod_asked_at_its_force_time_keeps_its_whole_grace(grace in 0u64..4000, end in 4001u64..9000) {
+        fn a_pod_asked_at_its_force_time_or_a_moment_after_keeps_its_whole_grace(grace in 0u64..4000, end in 4002u64..9000, late_ms in 0u64..200) {
             let grace = Duration::from_secs(grace);
-            let fitted = fitted_grace(grace, at(end), force_time(grace, at(end)));
+            let fitted = fitted_grace(grace, at(end), force_time(grace, at(end)) + Duration::from_millis(late_ms));
             prop_assert_eq!(fitted, grace.max(Duration::from_secs(1)));
         }
     }

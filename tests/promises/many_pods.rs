@@ -48,7 +48,6 @@ fn a_hundred_and_five_pods_are_asked_at_once_and_daemon_set_and_static_pods_stay
 }
 
 #[test]
-#[ignore = "asking begins while the list is still coming in, with what came first"]
 fn critical_pods_are_asked_last_in_the_burst() {
     let mut pods: Vec<PodSpec> = PodSpec::many("web", 60).into_iter().map(|pod| pod.grace(10)).collect();
     // The first of the list, by name.

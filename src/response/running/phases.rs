@@ -97,7 +97,8 @@ impl Running {
     /// What asking pods is bound to at this moment.
     pub(super) fn rules(&self, turn: &mut Turn, cluster: bool) -> Rules {
         Rules {
-            open: self.may_ask(turn, cluster),
+            // Only a whole list shows who is critical and has the nearest force time.
+            open: self.may_ask(turn, cluster) && self.pods.listed(),
             at_once: self.hurries() || !self.terms.drain.respect_budgets,
             drain_end: self.drain_end(),
         }
@@ -171,7 +172,6 @@ impl Running {
             self.tell_event("DrainStarted", count, false);
         } else {
             turn.say(Level::Info, format!("response {}: no cluster; containers are stopped by local-drain.d", self.id));
-            self.start_wave(turn, Vec::new());
         }
     }
 
@@ -186,7 +186,10 @@ impl Running {
 
     /// With a silent API server, stops on this machine itself the containers of the pods whose time has come.
     fn drain_locally(&mut self, turn: &mut Turn, cluster: bool) {
-        if !cluster || !self.has_hooks(Phase::LocalDrain) {
+        if !cluster {
+            return self.drain_without_cluster(turn);
+        }
+        if !self.has_hooks(Phase::LocalDrain) {
             return;
         }
         if !self.line.silent() {
@@ -208,6 +211,13 @@ impl Running {
                 wave.push(pod.id.clone());
             }
             self.start_wave(turn, wave);
+        }
+    }
+
+    /// Where there is no cluster, or it turned out that the node is another's, everything is stopped at once.
+    fn drain_without_cluster(&mut self, turn: &mut Turn) {
+        if self.wave == 0 && self.phases.drain_started.is_some() {
+            self.start_wave(turn, Vec::new());
         }
     }
 

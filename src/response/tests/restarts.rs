@@ -67,7 +67,7 @@ proptest! {
                 prop_assert!(pod.gone && !pod.pod.cut, "{name} {:?} {:?}", pod.asks, pod.stops_in);
             }
             for (moment, how, _) in &pod.asks {
-                let force_time = 118.0 - pod.pod.grace.as_secs_f64();
+                let force_time = 117.8 - pod.pod.grace.as_secs_f64();
                 prop_assert!(*how == "evict" || after_start(*moment) >= force_time, "{name} forced too early");
             }
         }
