@@ -14,7 +14,7 @@ use super::credentials::Identity;
 use super::identify::{Found, Unusable, find};
 use super::kubeconfig::{self, KNOWN_PLACES};
 use super::link::Link;
-use super::node::is_another_instances;
+use super::node::{is_another_instances, names_an_instance};
 use super::{Api, Client};
 use crate::config::{self, Mode};
 use crate::moment::Moment;
@@ -29,6 +29,10 @@ const WARM: Duration = Duration::from_secs(60);
 
 /// The longest rest after a failure.
 const REST: Duration = Duration::from_secs(10);
+
+/// How long a node is not yet taken for this machine's because the metadata service has not said which instance this
+/// is. A notice may be there before that; without the service there is none to come.
+const NAMING: Duration = Duration::from_secs(3);
 
 /// Enough for a TLS handshake several times over, in bytes.
 const STACK: usize = 256 << 10;
@@ -80,6 +84,7 @@ impl Keeper {
             setup: Due::default(),
             kept: None,
             complaint: None,
+            born: Moment::now(),
         };
         let thread = thread::Builder::new().name("keeper".to_owned()).stack_size(STACK);
         if let Err(e) = thread.spawn(move || rounds.go()) {
@@ -158,6 +163,7 @@ struct Rounds<I, T> {
     kept: Option<Kept>,
     /// The last thing that was complained about in the log, so that it is said once.
     complaint: Option<String>,
+    born: Moment,
 }
 
 /// A connection that works, or did.
@@ -168,6 +174,8 @@ struct Kept {
     /// The instance that the node was compared with.
     checked: Option<String>,
     warm: Due,
+    /// It was handed out; what it replaces was until then.
+    shown: bool,
 }
 
 impl<I: Fn() -> Option<String>, T: Fn(Standing)> Rounds<I, T> {
@@ -185,7 +193,7 @@ impl<I: Fn() -> Option<String>, T: Fn(Standing)> Rounds<I, T> {
     /// How long until the next round. While all is well nothing has to be quick: who needs more says so.
     fn rest(&self) -> Duration {
         match &self.kept {
-            Some(kept) if kept.warm.failures == 0 && self.setup.at.is_none() => KEEPING,
+            Some(kept) if kept.shown && kept.warm.failures == 0 && self.setup.at.is_none() => KEEPING,
             _ => SEARCHING,
         }
     }
@@ -196,6 +204,7 @@ impl<I: Fn() -> Option<String>, T: Fn(Standing)> Rounds<I, T> {
             self.set_up();
         }
         self.check_instance();
+        self.show();
         self.keep(hurry);
     }
 
@@ -245,11 +254,10 @@ impl<I: Fn() -> Option<String>, T: Fn(Standing)> Rounds<I, T> {
             Ok((link, client, Found { name, provider_id }, checked)) => {
                 info!("{}: node {name} of {}", path.display(), link.server);
                 let api = Arc::new(Api::new(client, name, self.dry_run));
-                *self.shared.api.lock().unwrap_or_else(PoisonError::into_inner) = Some(api.clone());
                 let warm = Due { at: Some(Moment::now() + WARM), failures: 0 };
                 self.setup = Due::default();
-                self.kept = Some(Kept { link, api, provider_id, checked, warm });
-                self.ready();
+                self.kept = Some(Kept { link, api, provider_id, checked, warm, shown: false });
+                self.show();
             }
             Err(Unusable::ForNow(text)) => {
                 self.setup.failed(Moment::now());
@@ -285,6 +293,22 @@ impl<I: Fn() -> Option<String>, T: Fn(Standing)> Rounds<I, T> {
         } else {
             kept.checked = Some(id);
         }
+    }
+
+    /// Hands out what is kept, once the node is not waiting to be compared with the instance.
+    fn show(&mut self) {
+        let Some(kept) = &mut self.kept else { return };
+        if kept.shown {
+            return;
+        }
+        let to_be_compared = kept.checked.is_none() && names_an_instance(kept.provider_id.as_deref());
+        if to_be_compared && Moment::now() < self.born + NAMING {
+            return self
+                .say(Standing::Unready("the metadata service has not yet said which instance this is".to_owned()));
+        }
+        kept.shown = true;
+        *self.shared.api.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept.api.clone());
+        self.ready();
     }
 
     /// Reads credentials again where that is due, and sees that the server still answers.

@@ -96,10 +96,16 @@ impl From<WireNode> for Node {
 /// Whether the node is known to be another instance's: its provider id is one of AWS and names another instance. Other
 /// schemes (`k3s://`) and none at all say nothing.
 pub fn is_another_instances(provider_id: Option<&str>, instance_id: &str) -> bool {
-    match provider_id.and_then(|id| id.strip_prefix("aws://")) {
-        Some(path) => path.rsplit('/').next() != Some(instance_id),
-        None => false,
-    }
+    named_instance(provider_id).is_some_and(|named| named != instance_id)
+}
+
+/// Whether the node says which EC2 instance it is.
+pub fn names_an_instance(provider_id: Option<&str>) -> bool {
+    named_instance(provider_id).is_some()
+}
+
+fn named_instance(provider_id: Option<&str>) -> Option<&str> {
+    provider_id?.strip_prefix("aws://")?.rsplit('/').next()
 }
 
 /// The merge patch (RFC 7386) for `patch`.

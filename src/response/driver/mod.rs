@@ -237,6 +237,8 @@ impl Driver {
             imds::News::Instance(instance) => {
                 *self.instance_id.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = instance.id.clone();
                 self.status_changed = true;
+                // The node may wait to be compared with it.
+                self.requests.hurry();
                 self.feed(Event::Instance(instance));
             }
             imds::News::Trouble(trouble) => {

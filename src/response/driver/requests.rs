@@ -31,6 +31,11 @@ impl Requests {
         self.keeper = keeper;
     }
 
+    /// Something that the keeper may have waited for is there.
+    pub fn hurry(&self) {
+        self.keeper.hurry();
+    }
+
     /// Sends a request; its answer arrives as an event, whatever happens.
     pub fn send(&mut self, number: u64, request: Request, afresh: bool) {
         let Some(api) = self.api(afresh) else {
