@@ -77,6 +77,11 @@ pub struct Ended {
 }
 
 impl Ended {
+    /// The end of a process that never began.
+    pub fn not_started(why: impl Into<String>) -> Ended {
+        Ended { exit: Exit::NotStarted(why.into()), cut: None, dropped: 0, tail: String::new() }
+    }
+
     /// Whether its time was over before it ended.
     pub fn timed_out(&self) -> bool {
         self.cut == Some(Cut::Time)

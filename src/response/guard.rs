@@ -145,7 +145,7 @@ impl Guard {
         } else if let Some(latched) = &mut self.latched {
             latched.gone_since = None;
             if !std::mem::replace(&mut latched.said, true) {
-                turn.say(Level::Warn, "the deadline has passed and the machine still runs; its node stays cordoned until the notice has been gone for 5 minutes");
+                turn.say(Level::Warn, "the deadline has passed and the machine still runs; its node stays cordoned");
             }
         } else if self.terms.reaction == Reaction::Ignore {
             self.latched = Some(Latched { said: true, ..Latched::default() });

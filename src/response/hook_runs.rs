@@ -73,12 +73,29 @@ struct Sequence {
     steps: Vec<Vec<usize>>,
 }
 
+/// The step of a sequence that is at work.
+struct Step {
+    runs: Vec<usize>,
+    pods: Vec<PodId>,
+    /// When its phase ends.
+    ends: Moment,
+}
+
 /// All hooks of a response.
 #[derive(Debug, Default)]
 pub struct HookRuns {
     pub runs: Vec<Run>,
     sequences: Vec<Sequence>,
     last_number: u64,
+}
+
+/// What came of a turn of the hooks.
+#[derive(Debug, Default)]
+pub struct Advanced {
+    /// A record must be written before anything goes on.
+    pub to_record: bool,
+    /// What went wrong.
+    pub troubles: Vec<String>,
 }
 
 /// What the hooks must know of the response around them.
@@ -144,66 +161,49 @@ impl HookRuns {
         self.runs.get(run).is_none_or(|run| run.state == State::Ended)
     }
 
-    /// Starts what is due and stops what is over its time. Gives whether a record must be written for it.
-    pub fn advance(&mut self, turn: &mut Turn, limits: &Limits) -> bool {
-        let mut to_record = false;
+    /// Starts what is due and stops what is over its time.
+    pub fn advance(&mut self, turn: &mut Turn, limits: &Limits) -> Advanced {
+        let mut advanced = Advanced::default();
         for place in 0..self.sequences.len() {
-            let Some((phase, pods, step)) = self.present_step(place) else { continue };
-            let ends = (limits.ends)(phase);
-            for index in step {
-                to_record |= self.advance_run(turn, limits, index, ends, &pods);
+            let Some(step) = self.present_step(place, limits) else { continue };
+            for index in &step.runs {
+                self.advance_run(turn, limits, &step, *index, &mut advanced);
             }
         }
-        to_record
+        advanced
     }
 
     /// The first step of that sequence that has not ended.
-    fn present_step(&self, place: usize) -> Option<(Phase, Vec<PodId>, Vec<usize>)> {
+    fn present_step(&self, place: usize, limits: &Limits) -> Option<Step> {
         let sequence = self.sequences.get(place)?;
-        let step = sequence.steps.iter().find(|step| step.iter().any(|run| !self.has_ended(*run)))?;
-        Some((sequence.phase, sequence.pods.clone(), step.clone()))
+        let runs = sequence.steps.iter().find(|step| step.iter().any(|run| !self.has_ended(*run)))?.clone();
+        Some(Step { runs, pods: sequence.pods.clone(), ends: (limits.ends)(sequence.phase) })
     }
 
-    fn advance_run(&mut self, turn: &mut Turn, limits: &Limits, index: usize, ends: Moment, pods: &[PodId]) -> bool {
+    fn advance_run(&mut self, turn: &mut Turn, limits: &Limits, step: &Step, index: usize, advanced: &mut Advanced) {
         let number = self.last_number + 1;
-        let Some(run) = self.runs.get_mut(index) else { return false };
+        let Some(run) = self.runs.get_mut(index) else { return };
         match run.state {
-            State::Waits if turn.now >= ends => {
-                run.end(
-                    turn,
-                    Ended {
-                        exit: Exit::NotStarted("no time was left in its phase".to_owned()),
-                        cut: None,
-                        dropped: 0,
-                        tail: String::new(),
-                    },
-                );
-                true
+            State::Waits if turn.now >= step.ends => {
+                advanced.to_record = true;
+                advanced.troubles.extend(run.end(turn, Ended::not_started("no time was left in its phase")));
             }
             State::Waits => {
-                if let Some(process) = run.process.take() {
-                    turn.act(Action::KillLeftOver(process));
-                }
-                run.state = State::Announced { since: turn.now, revision: limits.next_revision };
-                run.started_at = Some(turn.now);
-                run.tries += 1;
-                turn.has_come(turn.now + RECORD_PATIENCE);
-                true
+                advanced.to_record = true;
+                run.announce(turn, limits.next_revision);
             }
             State::Announced { since, revision } => {
                 if limits.recorded >= revision || turn.has_come(since + RECORD_PATIENCE) {
                     self.last_number = number;
                     run.state = State::Runs { number, told_to_stop: false };
-                    turn.act(Action::RunHook(Box::new(run.order(number, pods, limits.settings, ends, turn.now))));
+                    turn.act(Action::RunHook(Box::new(run.order(number, step, limits.settings, turn.now))));
                 }
-                false
             }
-            State::Runs { number, told_to_stop: false } if turn.has_come(ends) => {
+            State::Runs { number, told_to_stop: false } if turn.has_come(step.ends) => {
                 run.state = State::Runs { number, told_to_stop: true };
                 turn.act(Action::StopHook { number });
-                false
             }
-            State::Runs { .. } | State::Ended => false,
+            State::Runs { .. } | State::Ended => {}
         }
     }
 
@@ -242,15 +242,26 @@ impl Run {
         Run { result, state, ..Run::waiting(hook, argument, wave) }
     }
 
-    fn order(&self, number: u64, pods: &[PodId], settings: &config::Hooks, ends: Moment, now: Moment) -> HookOrder {
+    fn announce(&mut self, turn: &mut Turn, revision: u64) {
+        if let Some(process) = self.process.take() {
+            turn.act(Action::KillLeftOver(process));
+        }
+        self.state = State::Announced { since: turn.now, revision };
+        self.started_at = Some(turn.now);
+        self.tries += 1;
+        // Woken then, if the disk does not answer.
+        turn.has_come(turn.now + RECORD_PATIENCE);
+    }
+
+    fn order(&self, number: u64, step: &Step, settings: &config::Hooks, now: Moment) -> HookOrder {
         let limit = match settings.timeouts.get(&self.hook.name) {
             Some(own) => Some(*own),
             // They have all the time that their phase has.
             None if matches!(self.hook.phase, Phase::During | Phase::LocalDrain) => None,
             None => Some(settings.timeout),
         };
-        let ends = limit.map_or(ends, |limit| ends.min(now + limit));
-        HookOrder { number, hook: self.hook.clone(), argument: self.argument, pods: pods.to_vec(), ends }
+        let ends = limit.map_or(step.ends, |limit| step.ends.min(now + limit));
+        HookOrder { number, hook: self.hook.clone(), argument: self.argument, pods: step.pods.clone(), ends }
     }
 
     fn end(&mut self, turn: &mut Turn, ended: Ended) -> Option<String> {

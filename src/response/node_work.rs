@@ -46,6 +46,7 @@ pub struct NodeWork {
     not_before: Moment,
     /// When it was cordoned, or the cordon refused for good.
     pub settled_at: Option<Moment>,
+    refused: bool,
     pub cordoned_by_us: bool,
     pub labelled_by_us: bool,
     taints_sent: bool,
@@ -169,6 +170,7 @@ impl NodeWork {
                 (Extent::CordonAlone, "the API server refused the node's annotation; cordoned without it")
             }
             Extent::CordonAlone => {
+                self.refused = true;
                 self.settled_at = Some(turn.now);
                 return Some(format!("cannot cordon the node: {why}; check what these credentials may do"));
             }
@@ -180,6 +182,11 @@ impl NodeWork {
     /// Whether the node can no longer be given to others, or never will be: then pods may be asked.
     pub fn settled(&self) -> bool {
         self.settled_at.is_some()
+    }
+
+    /// Whether it is cordoned, not merely settled.
+    pub fn cordoned(&self) -> bool {
+        self.settled() && !self.refused
     }
 
     /// Whether Karpenter drains the node too and takes the instance as soon as that is done.

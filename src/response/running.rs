@@ -206,8 +206,7 @@ impl Running {
             }
             Event::HookEnded { number, ended } => {
                 if let Some(trouble) = self.hooks.has_come_back(turn, number, ended) {
-                    self.tell_event("HookFailed", trouble.clone(), true);
-                    self.note_error(trouble);
+                    self.hook_failed(trouble);
                 }
                 self.changed_urgently();
             }
@@ -238,12 +237,12 @@ impl Running {
         match (purpose, answered) {
             (Purpose::ReadNode, answered) => self.node.read(turn, answered),
             (Purpose::PatchNode, answered) => {
-                let was_settled = self.node.settled();
+                let was_cordoned = self.node.cordoned();
                 if let Some(trouble) = self.node.patched(turn, answered, &self.terms) {
                     turn.say(Level::Error, trouble.clone());
                     self.note_error(trouble);
                 }
-                if !was_settled && self.node.settled() {
+                if !was_cordoned && self.node.cordoned() {
                     self.tell_event("Cordon", "cordoned by spot-guard: the instance is going to be taken away", false);
                 }
                 self.changed_urgently();
@@ -330,9 +329,16 @@ impl Running {
             next_revision: self.revisions.given_out + 1,
             recorded: self.revisions.recorded,
         };
-        if self.hooks.advance(turn, &limits) {
+        let advanced = self.hooks.advance(turn, &limits);
+        if advanced.to_record {
             self.changed_urgently();
         }
+        advanced.troubles.into_iter().for_each(|trouble| self.hook_failed(trouble));
+    }
+
+    fn hook_failed(&mut self, trouble: String) {
+        self.tell_event("HookFailed", trouble.clone(), true);
+        self.note_error(trouble);
     }
 
     pub(super) fn changed(&mut self) {

@@ -62,7 +62,7 @@ impl HookRunner {
     }
 
     fn tell_not_started(&self, number: u64, why: String) {
-        self.tell(number, Ended { exit: Exit::NotStarted(why), cut: None, dropped: 0, tail: String::new() });
+        self.tell(number, Ended::not_started(why));
     }
 
     fn tell(&self, number: u64, ended: Ended) {

@@ -549,3 +549,33 @@ fn requests_beyond_asking_each_pod_are_few() {
     assert_eq!(evictions(&world).len(), 106);
     assert!(total - 106 <= 15, "{}", total - 106);
 }
+
+#[test]
+fn a_hook_for_which_no_time_is_left_is_named_as_failed() {
+    let mut world = World::new();
+    world.hook(Phase::PreDrain, "10-slow", s(60));
+    world.hook(Phase::PreDrain, "20-next", s(1));
+    world.interrupt(120);
+    world.run(40.0);
+    let record = world.guard.record().unwrap();
+    assert!(record.errors.iter().any(|error| error.contains("pre-drain/20-next")), "{:?}", record.errors);
+    let told = world.requests(|request| match request {
+        Request::CreateEvent(told) if told.reason == "HookFailed" => Some(told.message.clone()),
+        _ => None,
+    });
+    assert_eq!(told.len(), 2, "{told:?}");
+}
+
+#[test]
+fn a_cordon_that_is_refused_for_good_is_not_told_as_one() {
+    let mut world = World::new();
+    world.patch_refusals = vec![403, 403, 403];
+    world.interrupt(120);
+    world.run(5.0);
+    let told = world.requests(|request| match request {
+        Request::CreateEvent(told) if told.reason == "Cordon" => Some(()),
+        _ => None,
+    });
+    assert!(told.is_empty());
+    assert!(world.guard.record().unwrap().errors.iter().any(|error| error.starts_with("cannot cordon")));
+}
