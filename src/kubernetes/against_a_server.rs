@@ -1,7 +1,11 @@
 //! The client as a whole against an API server: the stand-in, or the real one that `SPOT_GUARD_TEST_CLUSTER` names.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -217,6 +221,20 @@ fn a_watch_works_without_streamed_lists() {
     let cluster = Cluster::stand_in();
     cluster.api().unwrap().switch(|s| s.streamed_lists = false);
     watches_pods(&cluster, "old-watch");
+}
+
+#[test]
+fn a_list_of_several_pages_is_told_whole() {
+    let cluster = Cluster::for_test();
+    let (node, _folder, kept) = ready(&cluster, "pages");
+    cluster.make_pods(&node, &PodSpec::many("web", 60));
+    kept.api().link().lists_are_not_streamed.store(true, Ordering::Relaxed);
+    let mut seen = BTreeSet::new();
+    let end = kept.api().watch_pods(&mut |news| match news {
+        PodNews::Seen(pod) => seen.insert(pod.id.uid),
+        news => news != PodNews::Synced,
+    });
+    assert_eq!((end, seen.len()), (WatchEnd::Ended, 60));
 }
 
 #[test]
@@ -502,4 +520,82 @@ fn a_burst_of_evictions_from_many_threads_is_told_to_its_last_pod() {
     assert!(all.is_some(), "{} told, {} still there", gone(), cluster.pods(&node).len());
     told.lock().unwrap().push("end".to_owned());
     assert_eq!(thread.join().unwrap(), WatchEnd::Ended);
+}
+
+#[test]
+fn the_certificate_names_the_node_where_the_server_does_not() {
+    let cluster = Cluster::stand_in();
+    cluster.api().unwrap().switch(|s| s.self_subject_review = false);
+    ready(&cluster, "named");
+}
+
+#[test]
+fn the_servers_name_and_its_authority_are_what_the_kubeconfig_says() {
+    let cluster = Cluster::for_test();
+    let (node, folder) = (cluster.make_node("names", INSTANCE), Folder::new("names"));
+    let right = fs::read_to_string(Kubeconfigs::new(&cluster, &node.name, folder.path()).combined()).unwrap();
+    let with = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        Kept::start(&settings(&path)).next()
+    };
+    let ready = Standing::Ready { node_name: node.name.clone() };
+    let add = |line: &str| right.replacen("    server:", &format!("    {line}\n    server:"), 1);
+    assert_eq!(with("localhost", add("tls-server-name: localhost")), ready);
+    let wrong = with("wrong-name", add("tls-server-name: elsewhere"));
+    assert!(matches!(&wrong, Standing::Unready(text) if text.contains("elsewhere")), "{wrong:?}");
+    fs::write(folder.path().join("another.crt"), Authority::new("another").certificate_pem).unwrap();
+    let stranger = right.replace("ca.crt", "another.crt");
+    let wrong = with("stranger", stranger.clone());
+    assert!(matches!(&wrong, Standing::Unready(text) if text.contains("certificate")), "{wrong:?}");
+    let trusting = stranger.replacen("    server:", "    insecure-skip-tls-verify: true\n    server:", 1);
+    assert_eq!(with("trusting", trusting), ready);
+    fs::write(folder.path().join("another.crt"), "").unwrap();
+    let wrong = with("empty", stranger);
+    assert!(matches!(&wrong, Standing::Unready(text) if text.contains("another.crt: there is no PEM")), "{wrong:?}");
+}
+
+/// A proxy that opens tunnels; gives its address, and the lines of all requests.
+fn tunnels() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, lines) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Vec::new())));
+    let seen = lines.clone();
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let mut from = BufReader::new(client.try_clone().unwrap());
+            let mut request: Vec<String> =
+                from.by_ref().lines().map_while(Result::ok).take_while(|l| !l.is_empty()).collect();
+            let target = request[0].split(' ').nth(1).unwrap().to_owned();
+            seen.lock().unwrap().append(&mut request);
+            let mut server = TcpStream::connect(target).unwrap();
+            let (mut back, mut to) = (server.try_clone().unwrap(), client);
+            to.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            thread::spawn(move || io::copy(&mut from, &mut server));
+            thread::spawn(move || io::copy(&mut back, &mut to));
+        }
+    });
+    (address, lines)
+}
+
+#[test]
+fn the_kubeconfigs_proxy_and_the_configured_one_are_gone_through() {
+    let cluster = Cluster::for_test();
+    let (node, folder) = (cluster.make_node("proxy", INSTANCE), Folder::new("proxy"));
+    let config = Kubeconfigs::new(&cluster, &node.name, folder.path()).inline();
+    let ready = Standing::Ready { node_name: node.name.clone() };
+    let (address, lines) = tunnels();
+    let configured = Kubernetes { proxy: Some(format!("http://user:word@{address}")), ..settings(&config) };
+    assert_eq!(Kept::start(&configured).next(), ready);
+    let tunnel = format!("CONNECT {} HTTP/1.1", cluster.server().trim_start_matches("https://"));
+    assert!(lines.lock().unwrap().contains(&tunnel), "{lines:?}");
+    assert!(lines.lock().unwrap().iter().any(|line| line.starts_with("Proxy-Authorization: Basic ")));
+    lines.lock().unwrap().clear();
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replacen("    server:", &format!("    proxy-url: {address}\n    server:"), 1)).unwrap();
+    assert_eq!(Kept::start(&settings(&config)).next(), ready);
+    assert!(lines.lock().unwrap().contains(&tunnel), "{lines:?}");
+    let socks = Kubernetes { proxy: Some("socks5://user:sesame@proxy".to_owned()), ..settings(&config) };
+    assert!(
+        matches!(Kept::start(&socks).next(), Standing::Unready(text) if text.contains("http://[") && !text.contains("sesame"))
+    );
 }

@@ -2,7 +2,7 @@
 //!
 //! Knows HTTP, the Status object, and when a request is worth repeating at once. Knows no path of the API.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use ureq::{Agent, Body, Timeout};
 use super::link::Link;
 use crate::objects::{Answer, Refusal};
 
-/// The largest answer that is read, in bytes. A node has tens of kilobytes, a pod ten or twenty, and a node's list some
-/// hundred of them.
-const ANSWER_LIMIT: u64 = 64 << 20;
+/// The largest answer that is read, in bytes. A node has tens of kilobytes; etcd takes objects of 1.5 MiB, and a page of
+/// pods has a few of ten or twenty kilobytes each.
+const ANSWER_LIMIT: u64 = 16 << 20;
 
 /// The largest answer that is read only to keep the connection.
 const UNREAD_LIMIT: u64 = 1 << 20;
@@ -84,11 +84,14 @@ impl Client {
         Client::of_turn(self.link.clone(), self.turn.wrapping_add(1))
     }
 
-    /// The answer to `request`, read as it comes in.
+    /// The answer to `request`.
     pub fn read<T: DeserializeOwned>(&self, request: &Request) -> Result<T, Answer> {
         let response = self.send(request, "application/json")?;
-        let body = BufReader::with_capacity(8 << 10, limited(response, ANSWER_LIMIT));
-        serde_json::from_reader(body)
+        let mut body = Vec::new();
+        // Whole and then parsed: parsing as it comes in is slower, and one more copy of each parser in the program.
+        let read = limited(response, ANSWER_LIMIT).read_to_end(&mut body);
+        read.map_err(|e| e.to_string())
+            .and_then(|_| serde_json::from_slice(&body).map_err(|e| e.to_string()))
             .map_err(|e| Answer::Nothing(format!("{}: the answer cannot be understood ({e})", self.what(request))))
     }
 

@@ -318,3 +318,15 @@ impl Identity {
         Some(Identity { device: seen.dev(), inode: seen.ino(), size: seen.size(), modified })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_is_renewed_well_before_its_end_and_never_in_a_rush() {
+        for (life, renewed) in [(840, 672), (3600, 2880), (200, 140), (61, 10), (30, 24), (5, 10), (0, 10)] {
+            assert_eq!(renewal(Duration::from_secs(life)), Duration::from_secs(renewed), "{life}");
+        }
+    }
+}

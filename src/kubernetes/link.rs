@@ -12,7 +12,7 @@ use log::info;
 use rustls::pki_types::ServerName;
 use ureq::config::Config;
 use ureq::http::{HeaderValue, Uri};
-use ureq::unversioned::transport::{ConnectProxyConnector, Connector, TcpConnector};
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector};
 use ureq::{Agent, Proxy};
 
 use super::addresses::{Addresses, Remembered, host_and_port};
@@ -20,7 +20,7 @@ use super::credentials::{Credentials, CredentialsError, Keys};
 use super::kubeconfig::Kubeconfig;
 use super::proxy;
 use super::secret::Secret;
-use super::tls::{Secured, server_name};
+use super::tls::{Narrow, Secured, server_name};
 use crate::moment::Moment;
 
 /// The patience of one request.
@@ -37,8 +37,9 @@ pub const PACE: Duration = Duration::from_secs(1);
 const IDLE_CONNECTIONS: usize = 64;
 const IDLE: Duration = Duration::from_secs(85);
 
-/// Each way a connection, in bytes; ureq's default is eight times that.
-const BUFFER: usize = 16 << 10;
+/// Each way a connection, in bytes; ureq's default is sixteen times that. Each line of a request's header has to fit: a
+/// token of EKS has up to 3 KiB.
+const BUFFER: usize = 8 << 10;
 
 /// One kubeconfig's server, with keys that are renewed.
 pub struct Link {
@@ -214,7 +215,7 @@ impl Link {
             .timeout_recv_body(Some(body))
             .build();
         let connector =
-            ().chain(ConnectProxyConnector::default()).chain(TcpConnector::default()).chain(Secured {
+            ().chain(ConnectProxyConnector::default()).chain(Narrow::default()).chain(Secured {
                 client,
                 name: self.tls_server_name.clone(),
                 pace,

@@ -14,8 +14,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme, StreamOwned};
 use ureq::Timeout;
+use ureq::config::Config;
 use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport, TransportAdapter,
+    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, TcpConnector, Transport, TransportAdapter,
 };
 
 /// Sessions kept for a quicker handshake; all are of one server.
@@ -121,6 +122,47 @@ impl ServerCertVerifier for AnyServer {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Below TLS only whole records come by, in as many pieces as it takes.
+const BELOW_TLS: usize = 4 << 10;
+
+/// TCP with small buffers where TLS, which has buffers of its own, comes on top: with 64 connections at the peak of a
+/// response they are most of the memory.
+#[derive(Debug)]
+pub struct Narrow {
+    tcp: TcpConnector,
+    below_tls: Config,
+}
+
+impl Default for Narrow {
+    fn default() -> Narrow {
+        let below_tls = Config::builder().input_buffer_size(BELOW_TLS).output_buffer_size(BELOW_TLS).build();
+        Narrow { tcp: TcpConnector::default(), below_tls }
+    }
+}
+
+impl<In: Transport> Connector<In> for Narrow {
+    type Out = <TcpConnector as Connector<In>>::Out;
+
+    fn connect(&self, details: &ConnectionDetails, chained: Option<In>) -> Result<Option<Self::Out>, ureq::Error> {
+        if !details.needs_tls() {
+            return self.tcp.connect(details, chained);
+        }
+        let narrow = ConnectionDetails {
+            config: &self.below_tls,
+            uri: details.uri,
+            addrs: details.addrs.clone(),
+            request_level: details.request_level,
+            resolver: details.resolver,
+            now: details.now,
+            timeout: details.timeout,
+            current_time: details.current_time.clone(),
+            run_connector: details.run_connector.clone(),
+            register_shutdown: details.register_shutdown.clone(),
+        };
+        self.tcp.connect(&narrow, chained)
     }
 }
 

@@ -21,6 +21,9 @@ use crate::objects::{Answer, Node, Pod};
 /// The largest event, in bytes; etcd takes objects of 1.5 MiB.
 const EVENT_LIMIT: usize = 4 << 20;
 
+/// How many pods a page of a list has: half a megabyte or so.
+const PAGE: usize = 25;
+
 /// How much is read at a time.
 const CHUNK: usize = 16 << 10;
 
@@ -44,17 +47,14 @@ pub fn pods(client: &Client, node_name: &str, each: &mut dyn FnMut(PodNews) -> b
             Err(answer) => return ended_with(answer),
         }
     }
-    let list: PodList = match client.read(&Request::get(path.clone())) {
-        Ok(list) => list,
-        Err(answer) => return ended_with(answer),
+    let version = match list(client, &path, &mut |pod| each(PodNews::Seen(memory.recall(pod)))) {
+        Ok(version) => version,
+        Err(end) => return end,
     };
-    let news = list.items.into_iter().flatten().map(|pod| PodNews::Seen(memory.recall(pod.into())));
-    for news in news.chain([PodNews::Synced]) {
-        if !each(news) {
-            return WatchEnd::Ended;
-        }
+    if !each(PodNews::Synced) {
+        return WatchEnd::Ended;
     }
-    let start = format!("&watch=1&allowWatchBookmarks=true&resourceVersion={}", list.metadata.resource_version);
+    let start = format!("&watch=1&allowWatchBookmarks=true&resourceVersion={version}");
     match client.stream(&Request::get(format!("{path}{start}"))) {
         Ok(stream) => follow(stream, &mut |step| pod_step(step, &mut memory, each)),
         Err(answer) => ended_with(answer),
@@ -80,8 +80,29 @@ pub fn node(client: &Client, name: &str, each: &mut dyn FnMut(Option<Node>) -> b
     if deleted { WatchEnd::Closed } else { end }
 }
 
+/// Lists pods page by page; gives the version from which a watch goes on.
+fn list(client: &Client, path: &str, each: &mut dyn FnMut(Pod) -> bool) -> Result<String, WatchEnd> {
+    let mut next = String::new();
+    loop {
+        let request = Request::get(format!("{path}&limit={PAGE}&continue={next}"));
+        let PodList { metadata, items } = client.read(&request).map_err(ended_with)?;
+        for pod in items.into_iter().flatten() {
+            if !each(pod.into()) {
+                return Err(WatchEnd::Ended);
+            }
+        }
+        // The token is base64 for URLs, so it needs no escaping.
+        next = match metadata.next {
+            Some(token) if !token.is_empty() => token,
+            _ => return Ok(metadata.resource_version),
+        };
+    }
+}
+
 fn ended_with(answer: Answer) -> WatchEnd {
     match answer {
+        // What the next page or the watch was to go on from is forgotten by now; a new watch begins anew anyway.
+        Answer::Refused(refusal) if refusal.status == 410 => WatchEnd::Closed,
         Answer::Refused(refusal) => WatchEnd::Refused(refusal),
         Answer::Nothing(why) => WatchEnd::Nothing(why),
         Answer::Accepted => WatchEnd::Closed,
@@ -127,6 +148,8 @@ struct PodList {
 #[serde(rename_all = "camelCase")]
 struct ListMeta {
     resource_version: String,
+    #[serde(rename = "continue")]
+    next: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -194,11 +217,7 @@ fn read_event<T: DeserializeOwned>(line: &[u8]) -> Result<Step<T>, WatchEnd> {
 
 fn error_event(line: &[u8]) -> WatchEnd {
     match serde_json::from_slice::<Event<serde_json::Value>>(line) {
-        Ok(event) => {
-            let refusal = client::worded(0, event.object.to_string().as_bytes());
-            // 410: where the watch stood is forgotten by now, a new one begins anew anyway.
-            if refusal.status == 410 { WatchEnd::Closed } else { WatchEnd::Refused(refusal) }
-        }
+        Ok(event) => ended_with(Answer::Refused(client::worded(0, event.object.to_string().as_bytes()))),
         Err(e) => WatchEnd::Nothing(format!("an event of the watch cannot be understood ({e})")),
     }
 }
