@@ -17,6 +17,7 @@ mod late_pod;
 mod many_pods;
 mod metadata_service;
 mod replaced_pod;
+mod requests;
 mod restart;
 mod second_copy;
 mod silent_api_server;
