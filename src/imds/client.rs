@@ -63,8 +63,8 @@ impl Client {
             .timeout_send_body(timeout)
             .timeout_recv_response(timeout)
             .timeout_recv_body(timeout)
-            .input_buffer_size(8 * 1024)
-            .output_buffer_size(4 * 1024)
+            .input_buffer_size(4 * 1024)
+            .output_buffer_size(1024)
             // IMDS closes each connection itself, and one that it closes a moment too late would look like a fault.
             .max_idle_connections(0)
             .user_agent(concat!("spot-guard/", env!("CARGO_PKG_VERSION")))

@@ -31,7 +31,8 @@ fn a_notice_at_the_real_address_runs_the_hooks_in_order_with_their_environment()
         .hook("local-drain.d/10-tell", &format!("{tell}; umount /mnt"))
         .hook(
             "post-drain.d/10-tell",
-            &format!("{tell}; echo from the hook; cat /proc/self/oom_score_adj >/var/tmp/oom"),
+            // It is set from outside, right after the start; what never comes leaves the hook waiting, and no file.
+            &format!("{tell}; echo from the hook; until read -r adj </proc/$$/oom_score_adj && [ $adj = 500 ]; do :; done; echo $adj >/var/tmp/oom"),
         )
         .boot();
     machine.run(&["mount", "-t", "tmpfs", "data", "/mnt"]);

@@ -17,10 +17,10 @@ mod late_pod;
 mod many_pods;
 mod metadata_service;
 mod replaced_pod;
-mod requests;
 mod restart;
 mod second_copy;
 mod silent_api_server;
+mod taints;
 mod without_kubernetes;
 
 use std::time::Duration;
