@@ -23,6 +23,13 @@ const MARK_PATIENCE: Duration = Duration::from_millis(500);
 /// An eviction that is not answered by the pod's force time gets this much more before a DELETE goes beside it.
 const UNANSWERED_PATIENCE: Duration = Duration::from_secs(1);
 
+/// A 404 is either the truth, which the watch tells in a moment, or a pod so new that NodeRestriction's informer does
+/// not know it yet (kubernetes/kubernetes `plugin/pkg/admission/noderestriction/admission.go`, `admitPodEviction`).
+const UNKNOWN_AGAIN_AFTER: Duration = Duration::from_millis(250);
+
+/// After so many a 404 is a refusal like any other.
+const UNKNOWN_TRIES: u32 = 4;
+
 /// A refused DELETE is repeated after this long: there is no budget to wait for.
 const DELETE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
@@ -117,9 +124,14 @@ impl PodWork {
     }
 
     fn was_refused(&mut self, turn: &mut Turn, refusal: &Refusal) {
-        self.refused = true;
         self.refusals += 1;
-        let wait = if self.forced { DELETE_AGAIN_AFTER } else { plan::repeat_after(self.refusals, self.luck()) };
+        let unknown = refusal.status == 404 && self.refusals <= UNKNOWN_TRIES;
+        self.refused |= !unknown;
+        let wait = match self.forced {
+            _ if unknown => UNKNOWN_AGAIN_AFTER,
+            true => DELETE_AGAIN_AFTER,
+            false => plan::repeat_after(self.refusals, self.luck()),
+        };
         self.not_before = turn.now + wait.max(refusal.retry_after.unwrap_or_default());
         let reason = format!("the API server answered {}: {}", refusal.status, refusal.message);
         turn.say(Level::Debug, format!("cannot evict {}/{}: {reason}", self.id.namespace, self.id.name));

@@ -579,3 +579,15 @@ fn a_cordon_that_is_refused_for_good_is_not_told_as_one() {
     assert!(told.is_empty());
     assert!(world.guard.record().unwrap().errors.iter().any(|error| error.starts_with("cannot cordon")));
 }
+
+#[test]
+fn a_pod_too_new_for_the_api_servers_admission_is_asked_again_and_not_forced() {
+    let mut world = World::new();
+    let pod = world.pod("late", 300, 5);
+    pod.appears = at(10.0);
+    pod.unknown_for = ms(400);
+    world.interrupt(120);
+    world.run(20.0);
+    let asks = asked(&world, "late");
+    assert!(asks.len() == 1 && asks[0].1 == "evict" && asks[0].0 < 10.8, "{asks:?}");
+}

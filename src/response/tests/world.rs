@@ -37,6 +37,8 @@ pub struct SimPod {
     /// When its budget lets it go; `None`: at any time.
     pub budget_opens: Option<Moment>,
     pub appears: Moment,
+    /// The API server's admission does not know it for so long, and answers 404.
+    pub unknown_for: Duration,
     pub stopping_since: Option<(Moment, Duration)>,
     pub gone: bool,
     /// Asks by EVICT or DELETE that were accepted, with the grace they carried.
@@ -137,6 +139,7 @@ impl World {
             stops_in: s(stops_in),
             budget_opens: None,
             appears: at(0.0),
+            unknown_for: Duration::ZERO,
             stopping_since: None,
             gone: false,
             asks: Vec::new(),
@@ -364,6 +367,10 @@ impl World {
 
     fn evict(&mut self, id: &PodId, grace: Option<Duration>) -> Answer {
         let closed = self.pods.get(&id.uid).and_then(|pod| pod.budget_opens).is_some_and(|opens| self.now < opens);
+        let unknown = self.pods.get(&id.uid).is_some_and(|pod| self.now < pod.appears + pod.unknown_for);
+        if unknown {
+            return refused(404);
+        }
         if closed { refused(429) } else { self.ask(id, "evict", grace) }
     }
 
