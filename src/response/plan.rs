@@ -95,10 +95,11 @@ pub fn turn(critical: bool, force_time: Moment, now: Moment) -> (bool, Moment) {
     (critical && force_time > now + CRITICAL_LEAD, force_time)
 }
 
-/// How many requests may be under way at once: 16 keep a quick API server busy; while its answers take long,
-/// waiting for one must not hold up the others.
+/// How many requests may be under way at once: 16 keep a quick API server busy. Where an answer takes longer than
+/// 200 ms, so many more that as many pods are asked in a second all the same; 64 at most, as each takes memory.
 pub fn slots(latest_answer_took: Duration) -> usize {
-    if latest_answer_took > Duration::from_millis(200) { 64 } else { 16 }
+    let enough = latest_answer_took.as_millis() * 16 / 200;
+    usize::try_from(enough).unwrap_or(64).clamp(16, 64)
 }
 
 #[cfg(test)]
@@ -147,6 +148,12 @@ mod tests {
         assert_eq!(fitted(0, 0), 1);
         assert_eq!(fitted(30, 100), 1);
         assert_eq!(fitted(30, 200), 1);
+    }
+
+    #[test]
+    fn a_slow_api_server_gets_more_requests_at_once_and_never_more_than_64() {
+        let slots = |ms| slots(Duration::from_millis(ms));
+        assert_eq!([0, 200, 300, 400, 800, 15_000].map(slots), [16, 16, 24, 32, 64, 64]);
     }
 
     #[test]
