@@ -1,6 +1,6 @@
 //! The line to the API server: which requests are under way, and whether it has gone silent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use log::Level;
@@ -16,6 +16,9 @@ pub const SILENCE: Duration = Duration::from_secs(1);
 
 /// Attempts that may be under way at once while it is silent; the oldest gives way to the next.
 const ATTEMPTS: usize = 5;
+
+/// How many of the latest answers are looked at for how long an answer takes.
+const LATEST: usize = 16;
 
 /// What a request under way is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,8 +51,9 @@ pub struct Line {
     quiet_since: Option<Moment>,
     silent_since: Option<Moment>,
     next_attempt: Moment,
-    /// How long the latest answer to an ask took.
-    latest_answer_took: Duration,
+    /// How long the latest answers to asks took. The quickest of them shows how far away the API server is: the others
+    /// may have waited for each other.
+    latest_took: VecDeque<Duration>,
     /// Counts how often the connections were given up for new ones.
     renewals: u32,
 }
@@ -109,7 +113,8 @@ impl Line {
     /// How many more asks may be sent now.
     pub fn free_slots(&self) -> usize {
         let taken = self.flights.values().filter(|flight| matches!(flight.purpose, Purpose::Ask(_) | Purpose::Mark(_)));
-        plan::slots(self.latest_answer_took).saturating_sub(taken.count())
+        let quickest = self.latest_took.iter().min().copied().unwrap_or_default();
+        plan::slots(quickest).saturating_sub(taken.count())
     }
 
     /// Counts how often the connections were given up for new ones: what lives on an older one may be dead.
@@ -122,7 +127,10 @@ impl Line {
     pub fn heard(&mut self, turn: &mut Turn, number: u64) -> Option<Flight> {
         let flight = self.flights.remove(&number);
         if let Some(Flight { purpose: Purpose::Ask(_), sent, .. }) = &flight {
-            self.latest_answer_took = turn.now.since(*sent);
+            self.latest_took.push_back(turn.now.since(*sent));
+            if self.latest_took.len() > LATEST {
+                self.latest_took.pop_front();
+            }
         }
         let ended = self.silent_since.take();
         if let Some(since) = ended {

@@ -97,8 +97,8 @@ pub fn turn(critical: bool, force_time: Moment, now: Moment) -> (bool, Moment) {
 
 /// How many requests may be under way at once: 16 keep a quick API server busy. Where an answer takes longer than
 /// 200 ms, so many more that as many pods are asked in a second all the same; 64 at most, as each takes memory.
-pub fn slots(latest_answer_took: Duration) -> usize {
-    let enough = latest_answer_took.as_millis() * 16 / 200;
+pub fn slots(an_answer_takes: Duration) -> usize {
+    let enough = an_answer_takes.as_millis() * 16 / 200;
     usize::try_from(enough).unwrap_or(64).clamp(16, 64)
 }
 
