@@ -106,6 +106,11 @@ fn pid(guard: &Guard) -> u32 {
     guard.pid().as_raw().cast_unsigned()
 }
 
+/// Pods that take a while to stop, so that the kubelet's stand-in does not compete for the machine while pods are asked.
+fn pods(count: usize) -> Vec<PodSpec> {
+    PodSpec::many("web", count).into_iter().map(|pod| pod.stops_in(5.0)).collect()
+}
+
 /// What it uses while nothing happens.
 fn idle() -> Vec<Figure> {
     let world = World::new("idle", &PodSpec::many("web", 105));
@@ -124,7 +129,7 @@ fn idle() -> Vec<Figure> {
 
 /// What it uses at the most while it drains.
 fn peak() -> Vec<Figure> {
-    let world = World::new("peak", &PodSpec::many("web", 110));
+    let world = World::new("peak", &pods(110));
     let guard = start(&world);
     world.interrupt(&guard, WINDOW);
     guard.wait_done(Duration::from_secs(WINDOW));
@@ -153,8 +158,7 @@ struct Race {
 }
 
 fn race() -> Race {
-    // They take a while to stop, so that the kubelet's stand-in does not compete for the machine while pods are asked.
-    let mut pods: Vec<PodSpec> = PodSpec::many("web", 105).into_iter().map(|pod| pod.stops_in(5.0)).collect();
+    let mut pods = pods(105);
     pods.extend(PodSpec::many("agent", 5).into_iter().map(PodSpec::daemon_set));
     pods.push(PodSpec::new("static-0").mirror());
     let world = World::new("race", &pods);
