@@ -99,9 +99,10 @@ impl Client {
         self.request("DELETE", path, &[("Content-Type", "application/json")], options)
     }
 
-    /// Gives each event of a watch to `each` until that says to stop (false), or the watch ends.
-    pub fn watch(&self, path: &str, mut each: impl FnMut(Value) -> bool) -> u16 {
-        let response = self.send("GET", path, &[], &Value::Null);
+    /// Gives each event of a watch to `each` until that says to stop (false), or the watch ends. `None`: the server
+    /// cannot be reached, as at the end of a test.
+    pub fn watch(&self, path: &str, mut each: impl FnMut(Value) -> bool) -> Option<u16> {
+        let response = self.try_send("GET", path, &[], &Value::Null).ok()?;
         let status = response.status().as_u16();
         let lines = BufReader::new(response.into_body().into_reader()).lines();
         for line in lines.map_while(Result::ok).filter(|line| !line.trim().is_empty()) {
@@ -110,21 +111,30 @@ impl Client {
                 break;
             }
         }
-        status
+        Some(status)
     }
 
     fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> http::Response<ureq::Body> {
+        self.try_send(method, path, headers, body).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    fn try_send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> Result<http::Response<ureq::Body>, ureq::Error> {
         let mut request = http::Request::builder().method(method).uri(format!("{}{path}", self.server));
         // Named like what it is tested beside: curl's and browsers' own agents would be answered in pretty print.
         request = request.header("User-Agent", "spot-guard-test");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let sent = if body.is_null() {
+        if body.is_null() {
             self.agent.run(request.body(()).expect("a request"))
         } else {
             self.agent.run(request.body(body.to_string()).expect("a request"))
-        };
-        sent.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+        }
     }
 }

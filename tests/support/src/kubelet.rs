@@ -49,7 +49,7 @@ fn follow(admin: &Client, node: &TestNode, ended: &Arc<AtomicBool>) {
     let mut seen = HashSet::new();
     // The real server ends a watch whose reader is slow, as one is on a busy machine; the next begins with what is there.
     while !ended.load(Ordering::SeqCst) {
-        admin.watch(&path, |event| {
+        let watched = admin.watch(&path, |event| {
             if ended.load(Ordering::SeqCst) {
                 return false;
             }
@@ -61,6 +61,9 @@ fn follow(admin: &Client, node: &TestNode, ended: &Arc<AtomicBool>) {
             }
             true
         });
+        if watched.is_none() {
+            return;
+        }
     }
 }
 
