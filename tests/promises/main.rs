@@ -16,6 +16,7 @@ mod late_notice;
 mod late_pod;
 mod many_pods;
 mod metadata_service;
+mod reload;
 mod replaced_pod;
 mod restart;
 mod second_copy;
