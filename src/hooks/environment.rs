@@ -28,12 +28,14 @@ pub struct Context {
     pub pods_left: Option<usize>,
     /// The pods of this wave; only told to `local-drain` hooks.
     pub pod_uids: Vec<String>,
+    /// Until when a pod whose own last moment is later is stopped all the same; only told to `local-drain` hooks.
+    pub local_after: Option<Duration>,
     pub rehearsal: bool,
 }
 
 impl Context {
-    /// The response in a hook's environment: every variable is always there (`SPOT_GUARD_POD_UIDS` for `local-drain`
-    /// hooks), empty where there is nothing to tell, so that a script may run with `set -u`. Seconds are whole ones,
+    /// The response in a hook's environment: every variable is always there (`SPOT_GUARD_POD_UIDS` and
+    /// `SPOT_GUARD_LOCAL_AFTER` for `local-drain` hooks), empty where there is nothing to tell, so that a script may run with `set -u`. Seconds are whole ones,
     /// cut; the UIDs have spaces between them.
     pub fn environment(&self) -> Vec<(String, String)> {
         let told = |text: &Option<String>| text.clone().unwrap_or_default();
@@ -56,7 +58,9 @@ impl Context {
             ("SPOT_GUARD_REHEARSAL", if self.rehearsal { "1".into() } else { String::new() }),
         ];
         if self.phase == Phase::LocalDrain {
+            let local_after = self.local_after.map(|left| left.as_secs().to_string()).unwrap_or_default();
             variables.push(("SPOT_GUARD_POD_UIDS", self.pod_uids.join(" ")));
+            variables.push(("SPOT_GUARD_LOCAL_AFTER", local_after));
         }
         // The kernel refuses a variable that holds a zero byte, and the hook would not run at all.
         variables.into_iter().map(|(name, value)| (name.into(), value.replace('\0', ""))).collect()
@@ -83,6 +87,7 @@ mod tests {
             instance: Instance { id: Some("i-0ab1c2".into()), ..Instance::default() },
             pods_left: Some(3),
             pod_uids: vec!["u1".into(), "u2\0".into()],
+            local_after: Some(Duration::from_millis(40_500)),
             rehearsal: false,
         }
     }
@@ -108,6 +113,7 @@ mod tests {
     fn a_local_drain_hook_is_told_the_pods_of_its_wave() {
         let environment = environment(&context(Phase::LocalDrain));
         assert_eq!(environment.get("SPOT_GUARD_POD_UIDS").map(String::as_str), Some("u1 u2"));
+        assert_eq!(environment.get("SPOT_GUARD_LOCAL_AFTER").map(String::as_str), Some("40"));
     }
 
     #[test]

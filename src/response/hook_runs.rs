@@ -38,7 +38,7 @@ pub struct RunResult {
     pub at: Moment,
     pub exit: Exit,
     pub timed_out: bool,
-    /// Told to end at the end of the response, as `during.d` hooks are.
+    /// Told to end, as `during.d` hooks are at the end of the response, and waves when the API server is back.
     pub stopped: bool,
     pub tail: String,
 }
@@ -60,6 +60,8 @@ enum State {
     Runs {
         number: u64,
         told_to_stop: bool,
+        /// Told so because what it does is done by others now.
+        released: bool,
     },
     Ended,
 }
@@ -195,15 +197,26 @@ impl HookRuns {
             State::Announced { since, revision } => {
                 if limits.recorded >= revision || turn.has_come(since + RECORD_PATIENCE) {
                     self.last_number = number;
-                    run.state = State::Runs { number, told_to_stop: false };
+                    run.state = State::Runs { number, told_to_stop: false, released: false };
                     turn.act(Action::RunHook(Box::new(run.order(number, step, limits.settings, turn.now))));
                 }
             }
-            State::Runs { number, told_to_stop: false } if turn.has_come(step.ends) => {
-                run.state = State::Runs { number, told_to_stop: true };
+            State::Runs { number, told_to_stop: false, released } if turn.has_come(step.ends) => {
+                run.state = State::Runs { number, told_to_stop: true, released };
                 turn.act(Action::StopHook { number });
             }
             State::Runs { .. } | State::Ended => {}
+        }
+    }
+
+    /// Ends the waves of local-drain that are at work: others do their work now.
+    pub fn end_waves(&mut self, turn: &mut Turn) {
+        let waves = self.sequences.iter().filter(|sequence| sequence.phase == Phase::LocalDrain);
+        let places: Vec<usize> = waves.flat_map(|sequence| sequence.steps.iter().flatten()).copied().collect();
+        for place in places {
+            if let Some(run) = self.runs.get_mut(place).filter(|run| run.argument == Some("start")) {
+                run.release(turn);
+            }
         }
     }
 
@@ -217,7 +230,7 @@ impl HookRuns {
     /// A hook has ended. Gives what went wrong, if anything.
     pub fn has_come_back(&mut self, turn: &mut Turn, number: u64, ended: Ended) -> Option<String> {
         let run = self.running(number)?;
-        if ended.exit == Exit::Code(TRY_AGAIN) && run.tries < 2 {
+        if ended.exit == Exit::Code(TRY_AGAIN) && ended.cut.is_none() && run.tries < 2 {
             turn.say(Level::Info, format!("hook {} asks for one more try", run.hook));
             run.state = State::Waits;
             run.process = None;
@@ -253,6 +266,22 @@ impl Run {
         turn.has_come(turn.now + RECORD_PATIENCE);
     }
 
+    fn release(&mut self, turn: &mut Turn) {
+        match self.state {
+            State::Ended => {}
+            State::Runs { number, .. } => {
+                self.state = State::Runs { number, told_to_stop: true, released: true };
+                turn.act(Action::StopHook { number });
+            }
+            State::Waits | State::Announced { .. } => {
+                self.state = State::Ended;
+                let exit = Exit::NotStarted("the API server is back".to_owned());
+                self.result =
+                    Some(RunResult { at: turn.now, exit, timed_out: false, stopped: true, tail: String::new() });
+            }
+        }
+    }
+
     fn order(&self, number: u64, step: &Step, settings: &config::Hooks, now: Moment) -> HookOrder {
         let limit = match settings.timeouts.get(&self.hook.name) {
             Some(own) => Some(*own),
@@ -265,8 +294,8 @@ impl Run {
     }
 
     fn end(&mut self, turn: &mut Turn, ended: Ended) -> Option<String> {
-        let during = self.hook.phase == Phase::During;
-        let (stopped, timed_out) = (ended.cut.is_some() && during, ended.cut.is_some() && !during);
+        let released = matches!(self.state, State::Runs { released: true, .. }) || self.hook.phase == Phase::During;
+        let (stopped, timed_out) = (ended.cut.is_some() && released, ended.cut.is_some() && !released);
         let result = RunResult { at: turn.now, exit: ended.exit, timed_out, stopped, tail: ended.tail };
         self.state = State::Ended;
         let seconds = tenths(turn.now.since(self.started_at.unwrap_or(turn.now)));

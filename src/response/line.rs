@@ -73,6 +73,11 @@ impl Line {
         self.silent_since.is_some()
     }
 
+    /// Since when, if it is silent.
+    pub fn silent_since(&self) -> Option<Moment> {
+        self.silent_since
+    }
+
     /// Whether a request can be sent now: always, but while the API server is silent only one a second.
     pub fn open(&self, turn: &mut Turn) -> bool {
         !self.silent() || turn.has_come(self.next_attempt)

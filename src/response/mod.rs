@@ -23,4 +23,5 @@ mod tests;
 pub use action::{Action, HookOrder, NodeChange, Request, Told};
 pub use event::{Answered, Event, PodNews};
 pub use guard::{Guard, State};
+pub use running::Running;
 pub use written::deadline;

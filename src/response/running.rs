@@ -1,5 +1,6 @@
 //! A running response: its parts, and how an event reaches them.
 
+mod local_drain;
 mod phases;
 
 use std::collections::BTreeSet;
@@ -22,6 +23,7 @@ use crate::instance::Instance;
 use crate::moment::{Clock, Moment, Timestamp};
 use crate::notice::{self, Deadline, InstanceAction, Kind, Sighting};
 use crate::objects::{Answer, Standing};
+pub use local_drain::LocalDrain;
 pub use phases::Phases;
 
 /// Errors that are kept in the record; what comes after is only logged.
@@ -70,13 +72,7 @@ pub struct Running {
     tell: Tell,
     /// `None`: asked for, not told yet.
     found_hooks: Option<Vec<Hook>>,
-    /// Wave of local-drain that was started last, from 1.
-    pub wave: u32,
-    pub wave_at: Moment,
-    /// Local-drain was started and its `end` has not been.
-    pub local_drain_active: bool,
-    /// It was started without knowing the pods.
-    pub local_drain_blind: bool,
+    pub local_drain: LocalDrain,
     volumes_released: bool,
     node_watch: Option<u64>,
     revisions: Revisions,
@@ -127,10 +123,7 @@ impl Running {
             line: Line::default(),
             tell: Tell::default(),
             found_hooks: None,
-            wave: 0,
-            wave_at: Moment::default(),
-            local_drain_active: false,
-            local_drain_blind: false,
+            local_drain: LocalDrain::default(),
             volumes_released: false,
             node_watch: None,
             revisions: Revisions::default(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::hook_runs::{HookRuns, Run, RunResult};
 use super::node_work::NodeWork;
 use super::pod_work::{PodWork, Pods};
-use super::running::{Notice, Phases, Running};
+use super::running::{LocalDrain, Notice, Phases, Running};
 use crate::hooks::Hook;
 use crate::moment::{Clock, Moment, Timestamp, from_seconds, to_seconds};
 use crate::notice::Deadline;
@@ -60,9 +60,9 @@ pub fn write(running: &Running) -> Record {
         hooks: running.hooks.runs.iter().map(|run| write_hook(run, &times)).collect(),
         phases: write_phases(&running.phases, running.notice.first_seen, &times),
         local_drain: LocalDrainWritten {
-            wave: running.wave,
-            active: running.local_drain_active,
-            blind: running.local_drain_blind,
+            wave: running.local_drain.wave,
+            active: running.local_drain.active,
+            blind: running.local_drain.blind,
         },
         outcome: outcome(running),
         errors: running.errors.clone(),
@@ -175,9 +175,12 @@ pub fn read(record: Record) -> Running {
     running.hooks = hooks;
     running.phases = phases;
     running.errors = record.errors;
-    running.wave = record.local_drain.wave;
-    running.local_drain_active = record.local_drain.active;
-    running.local_drain_blind = record.local_drain.blind;
+    running.local_drain = LocalDrain {
+        wave: record.local_drain.wave,
+        active: record.local_drain.active,
+        blind: record.local_drain.blind,
+        ..LocalDrain::default()
+    };
     running
 }
 

@@ -31,8 +31,9 @@ impl HookRunner {
         found.hooks
     }
 
-    /// Runs a hook; its end arrives as an event, whatever happens.
-    pub fn run(&mut self, order: HookOrder, record: Option<Record>) {
+    /// Runs a hook; its end arrives as an event, whatever happens. `all_from`: when local-drain stops all pods at the
+    /// latest.
+    pub fn run(&mut self, order: HookOrder, record: Option<Record>, all_from: Option<Moment>) {
         let number = order.number;
         let Some(record) = record else { return self.tell_not_started(number, "the response is over".to_owned()) };
         if self.dry_run {
@@ -43,7 +44,7 @@ impl HookRunner {
         self.running.insert(number, stop.clone());
         let to = self.to.clone();
         let work = move || {
-            let (environment, input) = told(&order, record);
+            let (environment, input) = told(&order, record, all_from);
             let mut on_start = |started: &_| {
                 drop(to.send(Message::Event(Event::HookStarted { number, started: Clone::clone(started) })))
             };
@@ -71,7 +72,7 @@ impl HookRunner {
 }
 
 /// The environment of a hook, and the response on its standard input.
-fn told(order: &HookOrder, mut record: Record) -> (Vec<(String, String)>, Vec<u8>) {
+fn told(order: &HookOrder, mut record: Record, all_from: Option<Moment>) -> (Vec<(String, String)>, Vec<u8>) {
     if order.hook.phase == Phase::LocalDrain {
         record.pods.retain(|pod| order.pods.iter().any(|wanted| wanted.uid == pod.uid));
     }
@@ -90,6 +91,7 @@ fn told(order: &HookOrder, mut record: Record) -> (Vec<(String, String)>, Vec<u8
         node_name: record.node.name.clone(),
         instance: record.instance.clone(),
         pods_left: record.node.name.as_ref().map(|_| record.pods.iter().filter(|pod| pod.gone_at.is_none()).count()),
+        local_after: all_from.map(|moment| now.until(moment)),
         pod_uids: order.pods.iter().map(|pod| pod.uid.clone()).collect(),
         rehearsal: false,
     };

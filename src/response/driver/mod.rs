@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{fmt, io, thread};
 
-use super::{Action, Event, Guard, State};
+use super::{Action, Event, Guard, Running, State};
 use crate::config::{self, Problem, Settings, Sources};
 use crate::imds;
 use crate::kubernetes::Keeper;
@@ -314,8 +314,8 @@ impl Driver {
                 Action::Request { number, request, afresh } => self.requests.send(number, request, afresh),
                 Action::EndWatch { number } => self.requests.end_watch(number),
                 Action::RunHook(order) => {
-                    let record = self.guard.record();
-                    self.hooks.run(*order, record);
+                    let all_from = self.guard.running().and_then(Running::all_from);
+                    self.hooks.run(*order, self.guard.record(), all_from);
                 }
                 Action::StopHook { number } => self.hooks.stop(number),
                 Action::KillLeftOver(started) => drop(crate::process::kill_left_over(&started)),

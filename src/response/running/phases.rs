@@ -5,10 +5,9 @@ use std::time::Duration;
 use log::Level;
 
 use super::Running;
-use crate::hooks::{Hook, Phase};
+use crate::hooks::Phase;
 use crate::moment::Moment;
 use crate::notice::InstanceAction;
-use crate::objects::PodId;
 use crate::record::Outcome;
 use crate::response::action::{Action, Request};
 use crate::response::line::Purpose;
@@ -18,9 +17,6 @@ use crate::response::turn::{Turn, tenths};
 
 /// Pods are asked this long after first sight at the latest, even if the cordon has not been answered.
 const CORDON_PATIENCE: Duration = Duration::from_secs(1);
-
-/// Pods whose time comes this soon join a wave of local-drain; waves follow each other no faster.
-const WAVE: Duration = Duration::from_secs(1);
 
 /// How long after the deadline the ends of hooks that it cut are still taken in.
 const LAST_ENDS: Duration = Duration::from_secs(5);
@@ -65,7 +61,7 @@ impl Running {
     }
 
     /// Nothing is waited for: the time has passed, or the machine is being frozen already.
-    fn hurries(&self) -> bool {
+    pub(super) fn hurries(&self) -> bool {
         self.deadline.overdue || self.notice.action == InstanceAction::Hibernate
     }
 
@@ -143,15 +139,6 @@ impl Running {
         self.take_up_waves(&hooks);
     }
 
-    /// Waves that an earlier life of the daemon left in the middle run again, for the pods that still wait.
-    fn take_up_waves(&mut self, hooks: &[Hook]) {
-        let waiting = self.pods.stop.iter().filter(|pod| pod.locally_at.is_some() && pod.gone_at.is_none());
-        let waiting: Vec<PodId> = waiting.map(|pod| pod.id.clone()).collect();
-        for (argument, wave) in self.hooks.unfinished_waves() {
-            self.hooks.begin(hooks, Phase::LocalDrain, argument, wave, waiting.clone());
-        }
-    }
-
     fn end_pre_drain(&mut self, turn: &mut Turn) {
         if self.phases.begun && self.phases.pre_drain_ended.is_none() && self.hooks.ended(Phase::PreDrain) {
             self.phases.pre_drain_ended = Some(turn.now);
@@ -173,89 +160,6 @@ impl Running {
         } else {
             turn.say(Level::Info, format!("response {}: no cluster; containers are stopped by local-drain.d", self.id));
         }
-    }
-
-    fn start_wave(&mut self, turn: &mut Turn, pods: Vec<PodId>) {
-        self.wave += 1;
-        self.wave_at = turn.now;
-        self.local_drain_active = true;
-        let hooks = self.found_hooks.clone().unwrap_or_default();
-        self.hooks.begin(&hooks, Phase::LocalDrain, Some("start"), self.wave, pods);
-        self.changed_urgently();
-    }
-
-    /// With a silent API server, stops on this machine itself the containers of the pods whose time has come.
-    fn drain_locally(&mut self, turn: &mut Turn, cluster: bool) {
-        if !cluster {
-            return self.drain_without_cluster(turn);
-        }
-        if !self.has_hooks(Phase::LocalDrain) {
-            return;
-        }
-        if !self.line.silent() {
-            return self.end_local_drain(turn);
-        }
-        if !self.pods.listed() {
-            return self.drain_blindly(turn);
-        }
-        let due = self.due_for_local_drain(turn);
-        if !due.is_empty() && (self.wave == 0 || turn.has_come(self.wave_at + WAVE)) {
-            turn.say(
-                Level::Warn,
-                format!("the API server is silent: {} pods are stopped on this machine itself", due.len()),
-            );
-            let mut wave = Vec::new();
-            for index in due {
-                let Some(pod) = self.pods.stop.get_mut(index) else { continue };
-                pod.locally_at = Some(turn.now);
-                wave.push(pod.id.clone());
-            }
-            self.start_wave(turn, wave);
-        }
-    }
-
-    /// Where there is no cluster, or it turned out that the node is another's, everything is stopped at once.
-    fn drain_without_cluster(&mut self, turn: &mut Turn) {
-        if self.wave == 0 && self.phases.drain_started.is_some() {
-            self.start_wave(turn, Vec::new());
-        }
-    }
-
-    fn due_for_local_drain(&self, turn: &mut Turn) -> Vec<usize> {
-        let drain_end = self.drain_end();
-        let all_from = self.terms.drain.local_after.map(|after| self.notice.first_seen + after);
-        let due = self.pods.stop.iter().enumerate().filter(|(_, pod)| pod.waits() && pod.locally_at.is_none());
-        let due = due.filter(|(_, pod)| {
-            let from = pod.force_time(drain_end) - WAVE;
-            turn.has_come(all_from.map_or(from, |all_from| from.min(all_from)))
-        });
-        due.map(|(index, _)| index).collect()
-    }
-
-    /// The pods were never listed, so their times are not known; the hooks find them, all together.
-    fn drain_blindly(&mut self, turn: &mut Turn) {
-        let patience = self.terms.drain.local_after.unwrap_or(Duration::MAX).min(self.window() / 4);
-        if !self.local_drain_blind && turn.has_come(self.notice.first_seen + patience) {
-            self.local_drain_blind = true;
-            turn.say(
-                Level::Warn,
-                "the API server is silent and the pods were never listed: all are stopped on this machine itself",
-            );
-            self.start_wave(turn, Vec::new());
-        }
-    }
-
-    fn end_local_drain(&mut self, turn: &mut Turn) {
-        let unasked =
-            self.pods.stop.iter().any(|pod| pod.waits() && (pod.locally_at.is_some() || self.local_drain_blind));
-        if !self.local_drain_active || !self.pods.listed() || unasked {
-            return;
-        }
-        self.local_drain_active = false;
-        let hooks = self.found_hooks.clone().unwrap_or_default();
-        self.hooks.begin(&hooks, Phase::LocalDrain, Some("end"), self.wave, Vec::new());
-        turn.say(Level::Info, "the API server is back and the pods are asked: the local drain ends");
-        self.changed_urgently();
     }
 
     fn end_drain(&mut self, turn: &mut Turn, cluster: bool) {
