@@ -18,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Watch {
     /// The watch whose news count.
     number: Option<u64>,
+    /// The latest that was told to end. What it and earlier ones still say comes too late to count.
+    ended: u64,
     renewals: u32,
     heard: Moment,
     not_before: Moment,
@@ -28,15 +30,18 @@ impl Watch {
     pub fn listed(&self) -> bool {
         self.listed
     }
+
+    fn end(&mut self, turn: &mut Turn, number: u64) {
+        self.ended = self.ended.max(number);
+        turn.act(Action::EndWatch { number });
+    }
 }
 
 impl Pods {
     /// Starts a watch where none is at work.
     pub fn watch(&mut self, turn: &mut Turn, line: &mut Line) {
-        if self.watch_is_stale(turn, line)
-            && let Some(number) = self.watch.number.take()
-        {
-            turn.act(Action::EndWatch { number });
+        if self.watch_is_stale(turn, line) {
+            self.end_watch(turn);
         }
         let at_work = self.watch.number.is_some() || (line.under_way(&Purpose::WatchPods) && !line.silent());
         if !at_work && turn.has_come(self.watch.not_before) && line.open(turn) {
@@ -52,13 +57,13 @@ impl Pods {
 
     /// Takes in news. Of several watches that were tried, the first to say something is the one.
     pub fn news(&mut self, turn: &mut Turn, line: &Line, number: u64, news: &PodNews, terms: &Terms) {
-        if self.watch.number.is_none() {
+        if self.watch.number.is_none() && number > self.watch.ended {
             self.watch.number = Some(number);
             self.watch.renewals = line.renewals();
             self.stop.iter_mut().for_each(|pod| pod.seen = false);
         }
         if self.watch.number != Some(number) {
-            return turn.act(Action::EndWatch { number });
+            return self.watch.end(turn, number);
         }
         self.watch.heard = turn.now;
         match news {
@@ -88,7 +93,7 @@ impl Pods {
     /// Ends the watch: nobody looks at its news any more.
     pub fn end_watch(&mut self, turn: &mut Turn) {
         if let Some(number) = self.watch.number.take() {
-            turn.act(Action::EndWatch { number });
+            self.watch.end(turn, number);
         }
     }
 }

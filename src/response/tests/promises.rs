@@ -591,3 +591,26 @@ fn a_pod_too_new_for_the_api_servers_admission_is_asked_again_and_not_forced() {
     let asks = asked(&world, "late");
     assert!(asks.len() == 1 && asks[0].1 == "evict" && asks[0].0 < 10.8, "{asks:?}");
 }
+
+#[test]
+fn the_last_words_of_a_watch_that_was_replaced_do_not_take_the_place_of_the_next() {
+    let mut world = World::new();
+    world.round_trip = ms(400);
+    // Asked again and again, so that a silence is noticed and its end too.
+    world.pod("db", 5, 1).budget_opens = Some(at(1000.0));
+    world.pod("slow", 60, 20);
+    world.outages = vec![(at(5.0), at(9.0))];
+    world.interrupt(60);
+    let (of_the_first, slow) = (2, world.pods["uid-slow"].pod.clone());
+    let mut watches = 1;
+    world.run_with(40.0, &mut |world| {
+        let now = world.requests(|request| matches!(request, Request::WatchPods).then_some(())).len();
+        if std::mem::replace(&mut watches, now) != now {
+            world.feed(Event::Pods { number: of_the_first, news: PodNews::Seen(slow.clone()) });
+        }
+    });
+    assert!(watches > 1, "the watch was replaced");
+    let record = world.guard.record().unwrap();
+    let slow = record.pods.iter().find(|pod| pod.name == "slow").unwrap();
+    assert!(slow.gone_at.is_some(), "its going was seen");
+}
