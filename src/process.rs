@@ -3,6 +3,7 @@
 //! Knows processes, their groups, their output and their time limits. Knows nothing of what they are for.
 
 mod identity;
+mod oom;
 mod output;
 mod supervise;
 #[cfg(test)]

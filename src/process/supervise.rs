@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
-use super::{Command, Cut, Exit, Limits, Started, Stop, Stream};
+use super::{Command, Cut, Exit, Limits, Started, Stop, Stream, oom};
 use crate::moment::Moment;
 
 /// The longest single wait: a process that ends while another one holds its output open is noticed this late.
@@ -26,9 +26,6 @@ const KILL_PATIENCE: Duration = Duration::from_secs(1);
 
 /// POSIX: a pipe that is ready for writing takes this many bytes without blocking.
 const PIPE_BUF: usize = 4096;
-
-/// On the scale of -1000 to 1000: before the machine's own services when memory runs out.
-const OOM_SCORE_ADJUSTMENT: &str = "500";
 
 /// What [`supervise`] calls with what it reads.
 pub(super) type Sink<'a> = &'a mut dyn FnMut(Stream, &[u8]);
@@ -52,8 +49,7 @@ pub(super) fn supervise(
     let mut pipes = Pipes::of(&mut child, &command.input);
     // Numbers of processes are positive and far below 2³¹.
     let pid = i32::try_from(child.id()).unwrap_or(i32::MAX);
-    // An ended child that nobody has waited for still has this file, and without /proc there is none to write.
-    let _ = std::fs::write(format!("/proc/{pid}/oom_score_adj"), OOM_SCORE_ADJUSTMENT);
+    oom::end_first(pid);
     on_start(&Started::of_child(pid));
 
     let group = Pid::from_raw(pid);
