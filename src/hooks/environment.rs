@@ -6,6 +6,14 @@ use crate::hooks::Phase;
 use crate::instance::Instance;
 use crate::moment::Timestamp;
 
+/// Its value is no other response's, and no process but a hook and what it starts has it.
+const RESPONSE_ID: &str = "SPOT_GUARD_RESPONSE_ID";
+
+/// The variable (`NAME=value`) that marks a process as a hook of that response, or as one that such a hook started.
+pub fn mark(response_id: &str) -> String {
+    format!("{RESPONSE_ID}={response_id}")
+}
+
 /// The response as a hook sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Context {
@@ -45,7 +53,7 @@ impl Context {
             ("SPOT_GUARD_NOTICE", self.notice.clone()),
             ("SPOT_GUARD_RESPONSE", self.response.clone()),
             ("SPOT_GUARD_ACTION", told(&self.action)),
-            ("SPOT_GUARD_RESPONSE_ID", self.response_id.clone()),
+            (RESPONSE_ID, self.response_id.clone()),
             ("SPOT_GUARD_DEADLINE", self.deadline.to_string()),
             ("SPOT_GUARD_SECONDS_LEFT", self.left.as_secs().to_string()),
             ("SPOT_GUARD_TIMEOUT", self.timeout.as_secs().to_string()),
@@ -114,6 +122,12 @@ mod tests {
         let environment = environment(&context(Phase::LocalDrain));
         assert_eq!(environment.get("SPOT_GUARD_POD_UIDS").map(String::as_str), Some("u1 u2"));
         assert_eq!(environment.get("SPOT_GUARD_LOCAL_AFTER").map(String::as_str), Some("40"));
+    }
+
+    #[test]
+    fn a_hook_carries_the_mark_of_its_response() {
+        let variables = context(Phase::During).environment().into_iter().map(|(name, value)| format!("{name}={value}"));
+        assert_eq!(variables.filter(|variable| *variable == mark("20261122T203343Z")).count(), 1);
     }
 
     #[test]

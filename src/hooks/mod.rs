@@ -12,7 +12,7 @@ mod steps;
 use std::fmt;
 use std::path::PathBuf;
 
-pub use environment::Context;
+pub use environment::{Context, mark};
 pub use find::{Found, Refused, find};
 pub use phase::Phase;
 pub use run::{LOG_TARGET, TRY_AGAIN, run};

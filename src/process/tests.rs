@@ -1,5 +1,7 @@
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
+use std::slice;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -165,26 +167,60 @@ fn a_process_is_ended_before_the_machines_own_when_memory_runs_out() {
 
 #[test]
 fn what_was_told_at_the_start_finds_the_process_again() {
-    let mut killed = false;
-    let mut on_start = |started: &Started| killed = kill_left_over(started);
+    let mut killed = 0;
+    let mut on_start = |started: &Started| killed = kill_it(started);
     let ended = run(&shell("exec sleep 1000"), &a_minute(), &Stop::new(), &mut on_start, &mut |_, _| ());
-    assert_eq!((killed, ended.exit), (true, Exit::Signal(9)));
+    assert_eq!((killed, ended.exit), (1, Exit::Signal(9)));
 }
 
 #[test]
-fn a_process_of_another_start_time_is_left_alone() {
-    let mut child = std::process::Command::new("/bin/sh")
-        .args(["-c", "read until_the_end"])
-        .stdin(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .unwrap();
-    let started = Started::of_child(i32::try_from(child.id()).unwrap());
-    assert!(!kill_left_over(&Started { start_time: started.start_time + 1, ..started.clone() }));
-    assert!(runs(&started.pid.to_string()));
-    assert!(kill_left_over(&started));
-    assert!(!child.wait().unwrap().success());
-    assert!(!kill_left_over(&started));
+fn what_a_dead_process_left_of_its_group_is_found_by_its_mark() {
+    let (started, left) = leave_a_member_behind(Some(MARK));
+    assert_eq!(kill_left_over(slice::from_ref(&started), "RESPONSE=another"), 0);
+    assert!(runs(&left));
+    assert_eq!(kill_it(&started), 1);
+    wait_until_gone(&left);
+    assert_eq!(kill_it(&started), 0);
+}
+
+#[test]
+fn a_group_that_was_given_the_number_later_is_left_alone() {
+    let (started, left) = leave_a_member_behind(None);
+    assert_eq!(kill_it(&started), 0);
+    let mut leader = reader();
+    let its = Started::of_child(i32::try_from(leader.id()).unwrap());
+    for start_time in [its.start_time - 1, its.start_time + 1] {
+        assert_eq!(kill_it(&Started { start_time, ..its }), 0);
+    }
+    assert!(runs(&its.pid.to_string()) && runs(&left));
+    assert_eq!(kill_it(&its), 1);
+    assert!(!leader.wait().unwrap().success());
+    kill(Pid::from_raw(left.parse().unwrap()), Signal::SIGKILL).unwrap();
+}
+
+const MARK: &str = "RESPONSE=this";
+
+fn kill_it(started: &Started) -> usize {
+    kill_left_over(slice::from_ref(started), MARK)
+}
+
+/// A process that waits for its input, which never comes, in a group of its own.
+fn reader() -> std::process::Child {
+    let mut command = std::process::Command::new("/bin/sh");
+    command.args(["-c", "read until_the_end"]).stdin(Stdio::piped()).process_group(0).spawn().unwrap()
+}
+
+/// A process that has ended, and the number of one of its group that lives on, with `mark` in its environment.
+fn leave_a_member_behind(mark: Option<&str>) -> (Started, String) {
+    let mut command = std::process::Command::new("/bin/sh");
+    command.args(["-c", "read go; sleep 1000 >/dev/null & echo $!"]).process_group(0);
+    command.env_clear().env("PATH", PATH).envs(mark.and_then(|mark| mark.split_once('=')));
+    let mut leader = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let started = Started::of_child(i32::try_from(leader.id()).unwrap());
+    leader.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    let left = std::io::read_to_string(leader.stdout.take().unwrap()).unwrap();
+    assert!(leader.wait().unwrap().success());
+    (started, left.trim().to_owned())
 }
 
 #[test]

@@ -30,8 +30,11 @@ pub enum Action {
     StopHook {
         number: u64,
     },
-    /// Kill what an earlier life of the daemon left running.
-    KillLeftOver(Started),
+    /// Kill the hooks of that response that an earlier life of the daemon left running, with all that they started.
+    KillLeftOver {
+        response: String,
+        started: Vec<Started>,
+    },
     /// Write [`super::Guard::record`] to disk and answer with [`super::Event::Recorded`].
     Record {
         revision: u64,

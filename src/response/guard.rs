@@ -77,18 +77,23 @@ impl Guard {
     }
 
     /// Takes up the newest record, if it is of this boot and is still to be acted on. Gives the record of a response
-    /// that a reboot interrupted, closed as such, for the disk.
+    /// that a reboot interrupted, or whose deadline came while no daemon ran, closed as such, for the disk.
     pub fn take_up(&mut self, record: Record, boot_id: &str, now: Moment) -> (Vec<Action>, Option<Record>) {
         let mut turn = Turn::at(now);
+        let open = record.outcome.is_none();
         if record.clock.boot_id != boot_id {
-            let interrupted = record.outcome.is_none();
-            let closed = Record { outcome: Some(crate::record::ResponseOutcome::InterruptedByReboot), ..record };
-            return (turn.actions, interrupted.then_some(closed));
+            let outcome = Some(crate::record::ResponseOutcome::InterruptedByReboot);
+            return closed(turn, open, Record { outcome, ..record }, "interrupted by a reboot");
         }
-        let running = written::read(record);
+        let mut running = written::read(record);
+        let left_over = running.hooks.left_over();
+        if !left_over.is_empty() {
+            turn.act(Action::KillLeftOver { response: running.id.clone(), started: left_over });
+        }
         if running.deadline.at <= now {
             self.latched = Some(Latched::default());
-            return (turn.actions, None);
+            running.phases.ended.get_or_insert(running.deadline.at);
+            return closed(turn, open, written::write(&running), "cut: its deadline came while no spot-guard ran");
         }
         self.instance = running.instance.clone();
         turn.say(
@@ -230,4 +235,12 @@ impl Guard {
         };
         running.words(now)
     }
+}
+
+/// What is to be written of a response that was still open and ends here.
+fn closed(mut turn: Turn, open: bool, record: Record, how: &str) -> (Vec<Action>, Option<Record>) {
+    if open {
+        turn.say(Level::Warn, format!("response {} was {how}", record.id));
+    }
+    (turn.actions, open.then_some(record))
 }

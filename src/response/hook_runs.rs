@@ -115,6 +115,11 @@ impl HookRuns {
         HookRuns { runs, ..HookRuns::default() }
     }
 
+    /// Hooks that an earlier life of the daemon left in the middle: their processes, as far as they are known.
+    pub fn left_over(&self) -> Vec<Started> {
+        self.runs.iter().filter_map(|run| run.process.clone()).collect()
+    }
+
     /// Lines up the hooks of a phase, or of a wave of local-drain for those pods.
     pub fn begin(&mut self, hooks: &[Hook], phase: Phase, argument: Option<&'static str>, wave: u32, pods: Vec<PodId>) {
         let of_phase: Vec<Hook> = hooks.iter().filter(|hook| hook.phase == phase).cloned().collect();
@@ -256,9 +261,7 @@ impl Run {
     }
 
     fn announce(&mut self, turn: &mut Turn, revision: u64) {
-        if let Some(process) = self.process.take() {
-            turn.act(Action::KillLeftOver(process));
-        }
+        self.process = None;
         self.state = State::Announced { since: turn.now, revision };
         self.started_at = Some(turn.now);
         self.tries += 1;

@@ -12,6 +12,7 @@ mod cordon;
 mod credentials;
 mod deadline;
 mod hooks;
+mod killed_at_each_step;
 mod late_notice;
 mod late_pod;
 mod many_pods;

@@ -15,13 +15,14 @@ use std::{fmt, io, thread};
 
 use super::{Action, Event, Guard, Running, State};
 use crate::config::{self, Problem, Settings, Sources};
+use crate::hooks;
 use crate::imds;
 use crate::kubernetes::Keeper;
 use crate::moment::{Clock, Moment, Timestamp};
 use crate::notice;
 use crate::objects::Standing;
 use crate::observe::status::{self, Health, Kubernetes, Status};
-use crate::process::Stop;
+use crate::process::{self, Started, Stop};
 use crate::record::{Store, VERSION, Writer};
 use crate::signals::{self, Signal};
 use crate::systemd::{self, Notifier};
@@ -159,7 +160,6 @@ impl Driver {
         };
         let (actions, closed) = self.guard.take_up(record, &Clock::read().boot_id, Moment::now());
         if let Some(closed) = closed {
-            log::warn!("response {} was interrupted by a reboot", closed.id);
             self.write_record(0, &closed);
         }
         self.perform(actions);
@@ -318,7 +318,7 @@ impl Driver {
                     self.hooks.run(*order, self.guard.record(), all_from);
                 }
                 Action::StopHook { number } => self.hooks.stop(number),
-                Action::KillLeftOver(started) => drop(crate::process::kill_left_over(&started)),
+                Action::KillLeftOver { response, started } => kill_left_over(&response, &started),
                 Action::Record { revision } => {
                     self.given_out = revision;
                     self.status_changed = true;
@@ -345,6 +345,7 @@ impl Driver {
         if words != self.status_words {
             self.notifier.status(&words);
             self.status_words = words;
+            self.status_changed = true;
         }
         if self.guard.is_leaving() {
             self.notifier.extend_timeout(STOP_EXTENSION);
@@ -378,6 +379,13 @@ fn written(revision: u64, result: Result<(), crate::record::Error>) -> Message {
     match result {
         Ok(()) => Message::Event(Event::Recorded { revision }),
         Err(error) => Message::NotRecorded(error.to_string()),
+    }
+}
+
+fn kill_left_over(response: &str, started: &[Started]) {
+    let killed = process::kill_left_over(started, &hooks::mark(response));
+    if killed > 0 {
+        log::warn!("response {response}: {killed} hooks that were cut still ran and were killed");
     }
 }
 

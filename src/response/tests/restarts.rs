@@ -4,7 +4,9 @@ use proptest::prelude::*;
 
 use super::world::{World, after_start, at, ms, s};
 use crate::hooks::Phase;
-use crate::response::written;
+use crate::process::Started;
+use crate::record::{Outcome, Record, ResponseOutcome};
+use crate::response::{Action, Guard, written};
 
 fn busy_world(pods: &[(u64, u64, Option<u64>)]) -> World {
     let mut world = World::new();
@@ -20,6 +22,44 @@ fn busy_world(pods: &[(u64, u64, Option<u64>)]) -> World {
 
 fn pods() -> impl Strategy<Value = Vec<(u64, u64, Option<u64>)>> {
     prop::collection::vec((1u64..100, 0u64..90, prop::option::of(0u64..130)), 0..12)
+}
+
+/// The record of a response with 60 s, in the middle of its first hook.
+fn cut_in_its_first_hook() -> Record {
+    let mut world = World::new();
+    world.hook(Phase::PreDrain, "10-long", s(10));
+    world.pod("p0", 5, 1);
+    world.interrupt(60);
+    world.run(3.0);
+    let mut record = world.guard.record().unwrap();
+    record.hooks[0].process = Some(left_over());
+    record
+}
+
+fn left_over() -> Started {
+    Started { pid: 4711, start_time: 99 }
+}
+
+/// What a new daemon does with a record so many seconds after the notice: its actions, and the record that it closes.
+fn taken_up(record: Record, seconds: f64) -> (Vec<Action>, Option<Record>) {
+    Guard::new(&World::new().settings).take_up(record, "boot", at(seconds))
+}
+
+#[test]
+fn a_cut_hook_is_killed_even_where_it_will_not_run_again() {
+    for seconds in [5.0, 30.0, 61.0] {
+        let record = cut_in_its_first_hook();
+        let kill = Action::KillLeftOver { response: record.id.clone(), started: vec![left_over()] };
+        assert_eq!(taken_up(record, seconds).0.first(), Some(&kill), "after {seconds} s");
+    }
+}
+
+#[test]
+fn a_response_whose_deadline_came_while_no_daemon_ran_is_closed() {
+    let closed = taken_up(cut_in_its_first_hook(), 61.0).1.unwrap();
+    assert_eq!(closed.outcome, Some(ResponseOutcome::Incomplete));
+    assert_eq!(closed.pods[0].outcome, Some(Outcome::Left));
+    assert_eq!(taken_up(closed, 62.0).1, None, "once");
 }
 
 proptest! {

@@ -280,7 +280,7 @@ impl World {
                 }
                 Action::Say(_, text) => self.said.push(text),
                 Action::Exit => self.exited = Some(self.now),
-                Action::EndWatch { .. } | Action::KillLeftOver(_) | Action::Record { .. } => {}
+                Action::EndWatch { .. } | Action::KillLeftOver { .. } | Action::Record { .. } => {}
             }
         }
     }

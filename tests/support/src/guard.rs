@@ -153,6 +153,11 @@ impl Guard {
         self.setup.out()
     }
 
+    /// The folder of [`Setup::folder`].
+    pub fn folder(&self) -> &Path {
+        self.setup.folder()
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill(self.pid(), signal).expect("signal spot-guard");
     }
