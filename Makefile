@@ -53,6 +53,7 @@ test: ## all that must hold before a change lands: check, then a real control pl
 	tests/really cargo test --locked --test '*'
 
 test-all: test figures ## test, and all that takes long
+	tests/really cargo test --locked --test promises -- --ignored
 
 figures: release ## measure size, memory, CPU and latencies of the release
 	cargo build --locked --workspace --bins

@@ -61,6 +61,25 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+impl Error {
+    /// Whether the service asks to be asked less (EC2 User Guide, "Query throttling").
+    fn is_throttling(&self) -> bool {
+        matches!(self, Error::Refused { status: 429 | 503, .. })
+    }
+
+    /// The same word for errors between which only an excerpt of the answer or the system's wording differs.
+    fn kind(&self) -> String {
+        match self {
+            Error::NoAnswer { .. } => "no answer".to_owned(),
+            Error::Refused { status, .. } => format!("refused {status}"),
+            Error::TooLarge { .. } => "too large".to_owned(),
+            Error::NotText { .. } => "not text".to_owned(),
+            Error::NoToken { .. } => "no token".to_owned(),
+            Error::Disabled => "disabled".to_owned(),
+        }
+    }
+}
+
 fn advice(status: u16) -> &'static str {
     match status {
         403 => "; is it switched off for this instance?",

@@ -27,3 +27,4 @@ pub mod record;
 pub mod response;
 pub mod signals;
 pub mod systemd;
+pub mod trouble;

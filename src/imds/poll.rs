@@ -8,15 +8,14 @@ use super::{Client, Counts, Error, INSTANCE_ACTION, Item};
 use crate::config;
 use crate::instance::Instance;
 use crate::moment::Moment;
+use crate::trouble::Trouble;
 
-/// The poll is never slower than this while errors last (or than its interval, where that is longer).
-const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+/// While the service is throttled the poll is never slower than this many intervals, nor than this time (or than its
+/// interval, where that is longer).
+const LONGEST_BACKOFF: (u32, Duration) = (5, Duration::from_secs(5));
 
 /// How long to wait at most between two questions what this machine is.
 const LONGEST_INSTANCE_BACKOFF: Duration = Duration::from_secs(60);
-
-/// How often errors that last are logged.
-const SUMMARY_INTERVAL: Duration = Duration::from_secs(300);
 
 /// What the poll saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +24,7 @@ pub enum News {
     Spot(Option<Item>, Moment),
     /// What this machine is; told once, when it is known.
     Instance(Instance),
-    /// Answers are missing or wrong; told once when that begins.
+    /// Answers are missing or wrong; told when that begins, and when it is something else that is wrong.
     Trouble(String),
     /// Answers are good again; told once.
     Well,
@@ -69,19 +68,26 @@ fn watch(mut client: Client, interval: Duration, tell: &dyn Fn(News)) {
         let asked = Moment::now();
         match client.get(INSTANCE_ACTION) {
             Ok(item) => {
-                health.well(tell);
+                health.well(asked, tell);
                 tell(News::Spot(item, asked));
                 search = search.and_then(|search| search.go_on(&mut client, tell));
             }
             Err(error) => health.trouble(&error, asked, tell),
         }
-        let pause = backoff(interval, health.failures.saturating_sub(1), LONGEST_BACKOFF.max(interval));
-        due = next_beat(due, pause, Moment::now());
+        due = next_beat(due, pause(interval, health.refusals), Moment::now());
         wait_until(due);
     }
 }
 
-/// `first`, doubled after each failure but the first, at most `longest`.
+/// How long from one poll to the next, after so many in a row that the service refused because it is throttled.
+///
+/// Nothing else makes the poll slower: what is late by a few seconds is late for a notice too.
+fn pause(interval: Duration, refusals: u32) -> Duration {
+    let (intervals, longest) = LONGEST_BACKOFF;
+    backoff(interval, refusals.saturating_sub(1), (interval * intervals).min(longest).max(interval))
+}
+
+/// `first`, doubled after each failure, at most `longest`.
 fn backoff(first: Duration, failures: u32, longest: Duration) -> Duration {
     first.saturating_mul(2u32.saturating_pow(failures)).min(longest)
 }
@@ -108,32 +114,37 @@ fn wait_until(due: Moment) {
 /// Whether answers are good, told and logged when that changes.
 #[derive(Default)]
 struct Health {
-    /// In a row.
-    failures: u32,
-    /// When the errors that last were logged.
-    logged: Moment,
+    trouble: Trouble,
+    /// The kind of it that was told last.
+    told: Option<String>,
+    /// How many of the latest polls, in a row, were refused because the service is throttled.
+    refusals: u32,
 }
 
 impl Health {
-    fn well(&mut self, tell: &dyn Fn(News)) {
-        if self.failures > 0 {
-            log::info!("the metadata service answers again, after {} polls without", self.failures);
+    fn well(&mut self, now: Moment, tell: &dyn Fn(News)) {
+        if let Some(extent) = self.trouble.over(now) {
+            log::info!("the metadata service answers again; it failed {extent}");
+        }
+        if self.told.take().is_some() {
             tell(News::Well);
         }
-        self.failures = 0;
+        self.refusals = 0;
     }
 
     fn trouble(&mut self, error: &Error, now: Moment, tell: &dyn Fn(News)) {
-        self.failures = self.failures.saturating_add(1);
-        if self.failures == 1 {
-            log::warn!("{error}; a notice would not be seen; asked again and again");
-            tell(News::Trouble(error.to_string()));
-        } else if now.since(self.logged) >= SUMMARY_INTERVAL {
-            log::warn!("{error}; a notice would not be seen; {} polls failed by now", self.failures);
-        } else {
-            return log::debug!("{error}");
+        self.refusals = if error.is_throttling() { self.refusals.saturating_add(1) } else { 0 };
+        let kind = error.kind();
+        match self.trouble.came(&kind, now) {
+            Some(extent) => {
+                log::warn!("{error}{}; a notice would not be seen; asked again and again", extent.in_brackets());
+            }
+            None => log::debug!("{error}"),
         }
-        self.logged = now;
+        if self.told.as_ref() != Some(&kind) {
+            tell(News::Trouble(error.to_string()));
+            self.told = Some(kind);
+        }
     }
 }
 
@@ -233,25 +244,39 @@ mod tests {
     }
 
     #[test]
-    fn the_pause_after_errors_grows_and_stays_bounded() {
-        let pause = |interval, failures| {
-            backoff(Duration::from_millis(interval), failures, LONGEST_BACKOFF.max(Duration::from_millis(interval)))
-        };
-        let seconds = [0, 1, 2, 3, 40, u32::MAX].map(|failures| pause(1000, failures).as_secs());
-        assert_eq!(seconds, [1, 2, 4, 5, 5, 5]);
-        assert_eq!(pause(30_000, 9), Duration::from_secs(30));
+    fn the_pause_grows_while_the_service_is_throttled_and_stays_bounded() {
+        let milliseconds = |interval, refusals| pause(Duration::from_millis(interval), refusals).as_millis();
+        assert_eq!(
+            [0, 1, 2, 3, 4, 40, u32::MAX].map(|n| milliseconds(1000, n)),
+            [1000, 1000, 2000, 4000, 5000, 5000, 5000]
+        );
+        assert_eq!([0, 1, 2, 3, 4].map(|n| milliseconds(200, n)), [200, 200, 400, 800, 1000]);
+        assert_eq!(milliseconds(30_000, 9), 30_000);
     }
 
     #[test]
-    fn errors_are_told_when_they_begin_and_when_they_end() {
+    fn only_throttling_makes_the_poll_slower() {
+        let refused = |status| Error::Refused { url: String::new(), status, body: String::new() };
+        let mut health = Health::default();
+        for (status, refusals) in [(503, 1), (429, 2), (500, 0), (503, 1), (401, 0)] {
+            health.trouble(&refused(status), at(0), &drop);
+            assert_eq!(health.refusals, refusals, "{status}");
+        }
+    }
+
+    #[test]
+    fn errors_are_told_when_they_begin_when_they_change_and_when_they_end() {
         let told = std::cell::RefCell::new(Vec::new());
         let tell = |news| told.borrow_mut().push(news);
+        let too_large = Error::TooLarge { url: "u".into() };
         let mut health = Health::default();
-        health.well(&tell);
+        health.well(at(0), &tell);
         (1..=3).for_each(|second| health.trouble(&Error::Disabled, at(second * 1000), &tell));
-        health.well(&tell);
-        health.well(&tell);
-        assert_eq!(told.into_inner(), [News::Trouble(Error::Disabled.to_string()), News::Well]);
+        health.trouble(&too_large, at(4000), &tell);
+        health.well(at(5000), &tell);
+        health.well(at(6000), &tell);
+        let trouble = |error: Error| News::Trouble(error.to_string());
+        assert_eq!(told.into_inner(), [trouble(Error::Disabled), trouble(too_large), News::Well]);
     }
 
     #[test]

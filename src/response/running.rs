@@ -204,7 +204,10 @@ impl Running {
                 self.changed_urgently();
             }
             Event::Recorded { revision } => self.revisions.recorded = self.revisions.recorded.max(revision),
-            Event::Instance(instance) => self.instance = instance,
+            Event::Instance(instance) => {
+                self.instance = instance;
+                self.changed();
+            }
             _ => {}
         }
     }

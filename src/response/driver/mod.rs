@@ -26,6 +26,7 @@ use crate::process::{self, Started, Stop};
 use crate::record::{Store, VERSION, Writer};
 use crate::signals::{self, Signal};
 use crate::systemd::{self, Notifier};
+use crate::trouble::Trouble;
 use hook_runner::HookRunner;
 use only_one::OnlyOne;
 use requests::Requests;
@@ -106,7 +107,9 @@ struct Driver {
     notifier: Notifier,
     instance_id: Arc<Mutex<Option<String>>>,
     imds_trouble: Option<String>,
+    /// What came in the place of a notice, while that is so.
     unreadable_notice: Option<String>,
+    unreadable: Trouble,
     status_words: String,
     status_changed: bool,
     given_out: u64,
@@ -143,6 +146,7 @@ impl Driver {
             instance_id,
             imds_trouble: None,
             unreadable_notice: None,
+            unreadable: Trouble::default(),
             status_words: String::new(),
             status_changed: true,
             given_out: 0,
@@ -233,7 +237,10 @@ impl Driver {
     fn take_news(&mut self, news: imds::News) {
         match news {
             imds::News::Spot(Some(item), asked) => self.take_item(&item, asked),
-            imds::News::Spot(None, _) => self.feed(Event::Unnoticed),
+            imds::News::Spot(None, asked) => {
+                self.notice_was_readable(asked);
+                self.feed(Event::Unnoticed);
+            }
             imds::News::Instance(instance) => {
                 *self.instance_id.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = instance.id.clone();
                 self.status_changed = true;
@@ -256,17 +263,24 @@ impl Driver {
         let date = item.date.unwrap_or_else(Timestamp::now);
         match notice::read_instance_action(&item.body, date, asked) {
             Ok(sighting) => {
-                self.unreadable_notice = None;
+                self.notice_was_readable(asked);
                 self.feed(Event::Noticed(sighting));
             }
             Err(error) => {
-                let trouble = error.to_string();
-                if self.unreadable_notice.as_ref() != Some(&trouble) {
-                    log::error!("{trouble}");
-                    self.unreadable_notice = Some(trouble);
+                if let Some(extent) = self.unreadable.came("unreadable", asked) {
+                    log::error!("{error}{}", extent.in_brackets());
                 }
+                self.status_changed |= self.unreadable_notice.is_none();
+                self.unreadable_notice = Some(error.to_string());
             }
         }
+    }
+
+    fn notice_was_readable(&mut self, asked: Moment) {
+        if let Some(extent) = self.unreadable.over(asked) {
+            log::info!("the metadata service makes sense again; it did not {extent}");
+        }
+        self.status_changed |= self.unreadable_notice.take().is_some();
     }
 
     /// Asked on a thread of its own, as the answer may take a second.
@@ -357,6 +371,7 @@ impl Driver {
 
     fn write_status(&self) {
         let problems = self.problems.iter().map(ToString::to_string).collect();
+        let imds_trouble = self.imds_trouble.clone().or_else(|| self.unreadable_notice.clone());
         let status = Status {
             version: VERSION,
             at: Timestamp::now(),
@@ -364,7 +379,7 @@ impl Driver {
             state: self.guard.state().name(),
             words: self.status_words.clone(),
             instance: self.guard.instance().clone(),
-            imds: Health { ok: self.imds_trouble.is_none(), trouble: self.imds_trouble.clone() },
+            imds: Health { ok: imds_trouble.is_none(), trouble: imds_trouble },
             kubernetes: Kubernetes::of(self.guard.standing()),
             configuration_problems: problems,
             response: self.guard.record(),

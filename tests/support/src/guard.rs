@@ -41,11 +41,16 @@ pub struct Line {
     pub text: String,
 }
 
-/// What a process uses, in KiB (`/proc/PID/status`).
+/// What a process uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Memory {
+pub struct Usage {
+    /// Memory now, in KiB (`VmRSS`).
     pub resident: u64,
+    /// The most that it ever was (`VmHWM`).
     pub peak: u64,
+    pub threads: u64,
+    /// Open files, sockets and pipes.
+    pub descriptors: usize,
 }
 
 impl Setup {
@@ -250,13 +255,25 @@ impl Guard {
         })
     }
 
-    pub fn memory(&self) -> Memory {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("read /proc");
+    /// What it uses now.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn usage(&self) -> Usage {
+        let process = PathBuf::from(format!("/proc/{}", self.pid()));
+        let status = fs::read_to_string(process.join("status")).expect("spot-guard runs");
         let of = |name: &str| {
             let line = status.lines().find(|line| line.starts_with(name));
-            line.and_then(|line| line.split_whitespace().nth(1)).and_then(|kib| kib.parse().ok()).unwrap_or(0)
+            line.and_then(|line| line.split_whitespace().nth(1)).and_then(|number| number.parse().ok())
         };
-        Memory { resident: of("VmRSS:"), peak: of("VmHWM:") }
+        let number = |name: &str| of(name).unwrap_or_else(|| panic!("no {name} in {status}"));
+        let descriptors = fs::read_dir(process.join("fd")).expect("spot-guard runs").count();
+        Usage { resident: number("VmRSS:"), peak: number("VmHWM:"), threads: number("Threads:"), descriptors }
+    }
+
+    /// Lines of its log with `text` in them.
+    pub fn lines_with(&self, text: &str) -> Vec<Line> {
+        self.lines().into_iter().filter(|line| line.text.contains(text)).collect()
     }
 }
 
