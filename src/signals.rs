@@ -17,22 +17,33 @@ pub enum Signal {
     Status,
 }
 
-/// Calls `on_signal` for each signal that comes from now on, in a thread of its own.
+/// Signals that are caught and wait to be told.
+pub struct Caught(Signals);
+
+/// Catches signals from now on: before this, each of them ends the process.
 ///
-/// Signals of one kind that come while another of that kind is on its way count as one. Fails where the handlers or
-/// the thread cannot be set up, which is only when the process is out of file descriptors, memory or threads.
-pub fn watch(mut on_signal: impl FnMut(Signal) + Send + 'static) -> io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1])?;
-    let listen = move || {
-        for number in signals.forever() {
-            on_signal(match number {
-                SIGHUP => Signal::Reload,
-                SIGUSR1 => Signal::Status,
-                _ => Signal::Terminate,
-            });
-        }
-    };
-    thread::Builder::new().name("signals".into()).spawn(listen).map(drop)
+/// Fails where the handlers cannot be set up, which is only when the process is out of file descriptors or memory.
+pub fn catch() -> io::Result<Caught> {
+    Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1]).map(Caught)
+}
+
+impl Caught {
+    /// Calls `on_signal` for each signal that was or will be caught, in a thread of its own.
+    ///
+    /// Signals of one kind that come while another of that kind is on its way count as one. Fails where there can be
+    /// no more threads.
+    pub fn tell(mut self, mut on_signal: impl FnMut(Signal) + Send + 'static) -> io::Result<()> {
+        let listen = move || {
+            for number in self.0.forever() {
+                on_signal(match number {
+                    SIGHUP => Signal::Reload,
+                    SIGUSR1 => Signal::Status,
+                    _ => Signal::Terminate,
+                });
+            }
+        };
+        thread::Builder::new().name("signals".into()).spawn(listen).map(drop)
+    }
 }
 
 #[cfg(test)]
@@ -45,7 +56,10 @@ mod tests {
     #[test]
     fn each_signal_is_told_as_what_it_asks_for() {
         let (sender, told) = mpsc::channel();
-        watch(move |signal| sender.send(signal).unwrap()).unwrap();
+        let caught = catch().unwrap();
+        signal_hook::low_level::raise(SIGHUP).unwrap();
+        caught.tell(move |signal| sender.send(signal).unwrap()).unwrap();
+        assert_eq!(told.recv_timeout(Duration::from_secs(5)), Ok(Signal::Reload), "caught before it could be told");
         let table = [
             (SIGHUP, Signal::Reload),
             (SIGUSR1, Signal::Status),

@@ -134,7 +134,7 @@ impl Guard {
     fn advance(&mut self, turn: &mut Turn) {
         let Some(running) = &mut self.running else { return };
         running.advance(turn, &self.standing);
-        if self.leaving && running.phases.ended.is_some() {
+        if self.leaving && running.has_said_all(turn) {
             turn.act(Action::Exit);
         }
         if running.is_over(turn) {
@@ -172,8 +172,9 @@ impl Guard {
     }
 
     fn terminate(&mut self, turn: &mut Turn, machine_stops: bool) {
-        let goes_on = self.running.as_ref().is_some_and(|running| {
-            running.phases.ended.is_none() && (machine_stops || turn.now.until(running.deadline.at) < GOES_ON_BELOW)
+        let goes_on = self.running.as_ref().is_some_and(|running| match running.phases.ended {
+            None => machine_stops || turn.now.until(running.deadline.at) < GOES_ON_BELOW,
+            Some(_) => !running.has_said_all(turn),
         });
         if self.leaving || !goes_on {
             turn.act(Action::Exit);

@@ -160,6 +160,11 @@ impl HookRuns {
         self.sequences.iter().filter(|sequence| sequence.phase == phase).all(|sequence| self.is_over(sequence))
     }
 
+    /// Whether no hook runs or is to run.
+    pub fn all_ended(&self) -> bool {
+        self.sequences.iter().all(|sequence| self.is_over(sequence))
+    }
+
     fn is_over(&self, sequence: &Sequence) -> bool {
         sequence.steps.iter().flatten().all(|run| self.has_ended(*run))
     }

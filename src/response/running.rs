@@ -32,6 +32,10 @@ const ERRORS_KEPT: usize = 50;
 /// Changes that nothing waits for reach the disk this often.
 const RECORD_EVERY: Duration = Duration::from_millis(500);
 
+/// What the end of a response brings about may take so long before a daemon that was told to end does: the last events
+/// on the Node, the ends of `during.d` hooks, which have 2 s from TERM to KILL.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
 /// The notice as it was first seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
@@ -294,6 +298,12 @@ impl Running {
             self.tell.advance(turn, &mut self.line);
         }
         self.give_out_record(turn);
+    }
+
+    /// Whether nothing that the response's end brought about is under way any more, or it has had its time.
+    pub fn has_said_all(&self, turn: &mut Turn) -> bool {
+        let Some(ended) = self.phases.ended else { return false };
+        (self.tell.is_empty() && self.hooks.all_ended()) || turn.has_come(ended + LAST_WORDS)
     }
 
     fn in_time(&self, turn: &mut Turn) -> bool {

@@ -30,6 +30,11 @@ impl Tell {
         self.queue.push_back(Request::SetCondition(Told { reason, message: message.into(), warning: true }));
     }
 
+    /// Whether all was told.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// Sends the next one. While the API server is silent there is nothing to tell it.
     pub fn advance(&mut self, turn: &mut Turn, line: &mut Line) {
         if line.silent() || line.under_way(&Purpose::Tell) || !turn.has_come(self.not_before) {

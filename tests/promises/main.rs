@@ -21,6 +21,7 @@ mod reload;
 mod replaced_pod;
 mod restart;
 mod second_copy;
+mod signals;
 mod silent_api_server;
 mod taints;
 mod without_kubernetes;

@@ -33,3 +33,18 @@ fn settings_that_were_read_again_hold_for_the_next_response() {
 fn a_broken_file_leaves_the_old_settings_in_force() {
     assert!(!cordoned_after("[responses.spot-interruption]\naction = \"dran\"\n", "the settings stay as they were"));
 }
+
+#[test]
+fn a_cluster_that_was_set_in_the_middle_of_a_response_is_taken_up_after_it() {
+    let world = World::new("reload", &[]);
+    let setup = world.setup(PROGRAM).without_kubernetes();
+    let config = setup.folder().join("config.toml");
+    let guard = setup.start();
+    world.wait_polled(&guard);
+    world.interrupt(&guard, 6);
+    guard.wait_done(seconds(15));
+    fs::write(&config, "").unwrap();
+    guard.signal(Signal::SIGHUP);
+    guard.wait_line("settings read again", seconds(10));
+    guard.wait_line(&format!("node {} is ready", world.node.name), seconds(25));
+}

@@ -24,7 +24,7 @@ use crate::objects::Standing;
 use crate::observe::status::{self, Health, Kubernetes, Status};
 use crate::process::{self, Started, Stop};
 use crate::record::{Store, VERSION, Writer};
-use crate::signals::{self, Signal};
+use crate::signals::{Caught, Signal};
 use crate::systemd::{self, Notifier};
 use crate::trouble::Trouble;
 use hook_runner::HookRunner;
@@ -86,9 +86,15 @@ enum Message {
 ///
 /// # Errors
 /// When the operating system refuses what no daemon can do without.
-pub fn run(sources: Sources, loaded: config::Loaded, notifier: Notifier) -> Result<(), Error> {
+pub fn run(
+    sources: Sources,
+    loaded: config::Loaded,
+    notifier: Notifier,
+    signals: io::Result<Caught>,
+) -> Result<(), Error> {
+    let signals = signals.map_err(Error::Signals)?;
     let _only_one = OnlyOne::lock(&loaded.settings.folders.runtime).map_err(Error::AnotherCopy)?;
-    let mut driver = Driver::start(sources, loaded, notifier)?;
+    let mut driver = Driver::start(sources, loaded, notifier, signals)?;
     driver.take_up();
     driver.loop_until_told()
 }
@@ -96,6 +102,8 @@ pub fn run(sources: Sources, loaded: config::Loaded, notifier: Notifier) -> Resu
 struct Driver {
     sources: Sources,
     settings: Arc<Settings>,
+    /// The settings of the cluster were read again and are not in use yet.
+    other_cluster: bool,
     problems: Vec<Problem>,
     guard: Guard,
     sender: Sender<Message>,
@@ -118,11 +126,11 @@ struct Driver {
 }
 
 impl Driver {
-    fn start(sources: Sources, loaded: config::Loaded, notifier: Notifier) -> Result<Driver, Error> {
+    fn start(sources: Sources, loaded: config::Loaded, notifier: Notifier, signals: Caught) -> Result<Driver, Error> {
         let settings = Arc::new(loaded.settings);
         let (sender, receiver) = mpsc::channel();
         let to = sender.clone();
-        signals::watch(move |signal| drop(to.send(Message::Signal(signal)))).map_err(Error::Signals)?;
+        signals.tell(move |signal| drop(to.send(Message::Signal(signal)))).map_err(Error::Thread)?;
         let to = sender.clone();
         imds::poll(&settings.imds, move |news| drop(to.send(Message::Imds(news)))).map_err(Error::Thread)?;
         let instance_id: Arc<Mutex<Option<String>>> = Arc::default();
@@ -137,6 +145,7 @@ impl Driver {
             hooks: HookRunner::new(sender.clone(), settings.dry_run),
             sources,
             settings,
+            other_cluster: false,
             problems: loaded.problems,
             sender,
             receiver,
@@ -173,6 +182,7 @@ impl Driver {
         let watchdog = systemd::watchdog_interval().unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
         while !self.done {
             self.notifier.watchdog();
+            self.renew_the_keeper();
             self.tell_status();
             let now = Moment::now();
             let wait = self.guard.next_wake().map_or(watchdog, |wake| now.until(wake).min(watchdog));
@@ -306,11 +316,16 @@ impl Driver {
         log::info!("settings read again; they hold from the next response on, those of [imds] from the next start on");
         self.problems.clear();
         let former = std::mem::replace(&mut self.settings, Arc::new(loaded.settings));
-        if former.kubernetes != self.settings.kubernetes && self.guard.state() == State::Watching {
-            self.requests.keep_with(start_keeper(&self.settings, Arc::clone(&self.instance_id), self.sender.clone()));
-        }
+        self.other_cluster |= former.kubernetes != self.settings.kubernetes;
         crate::observe::log::set_up(&self.settings.log);
         self.feed(Event::Reloaded(Arc::clone(&self.settings)));
+    }
+
+    /// A response keeps the cluster that it began with.
+    fn renew_the_keeper(&mut self) {
+        if self.guard.state() == State::Watching && std::mem::take(&mut self.other_cluster) {
+            self.requests.keep_with(start_keeper(&self.settings, Arc::clone(&self.instance_id), self.sender.clone()));
+        }
     }
 
     fn feed(&mut self, event: Event) {

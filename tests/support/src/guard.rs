@@ -127,6 +127,25 @@ impl Setup {
         Guard { setup: self, child, lines }
     }
 
+    /// Runs `spot-guard run` twice at once, of which one must end by itself: the other, how that one ended, and its log.
+    ///
+    /// # Panics
+    /// When none or both have ended.
+    pub fn start_two(self, within: Duration) -> (Guard, ExitStatus, String) {
+        let logs = [Arc::default(), Arc::default()];
+        let mut copies = logs.each_ref().map(|lines| spawn(&self, lines));
+        let ended = crate::wait::wait(within, || {
+            let mut copies = copies.iter_mut().enumerate();
+            copies.find_map(|(which, copy)| Some((which, copy.try_wait().expect("wait for spot-guard")?)))
+        });
+        let (which, status) = ended.unwrap_or_else(|| panic!("both still run after {within:?}"));
+        let [first, second] = copies;
+        let child = if which == 0 { second } else { first };
+        let mut guard = Guard { setup: self, child, lines: Arc::clone(&logs[1 - which]) };
+        assert!(guard.is_running(), "both have ended\n{}", guard.log());
+        (guard, status, said(&logs[which], within))
+    }
+
     /// Runs another subcommand to its end, with the same flags.
     pub fn output(&self, subcommand: &[&str]) -> std::process::Output {
         self.command(subcommand).output().expect("run spot-guard")
@@ -183,13 +202,11 @@ impl Guard {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let mut child = spawn(&self.setup, &lines);
         let ended = crate::wait::wait(within, || child.try_wait().expect("wait for spot-guard"));
-        let log = || held(&lines).iter().map(|line| line.text.clone() + "\n").collect::<String>();
         let Some(ended) = ended else {
             let _ = child.kill();
-            panic!("the second copy still runs after {within:?}\n{}", log());
+            panic!("the second copy still runs after {within:?}\n{}", said(&lines, within));
         };
-        let said = crate::wait::wait(within, || Some(log()).filter(|log| !log.is_empty()));
-        (ended, said.unwrap_or_default())
+        (ended, said(&lines, within))
     }
 
     /// Asks it to end and waits for that.
@@ -310,4 +327,10 @@ fn collect(stderr: ChildStderr, lines: &Mutex<Vec<Line>>) {
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What one that has ended said, as soon as that is here.
+fn said(lines: &Mutex<Vec<Line>>, within: Duration) -> String {
+    let log = || held(lines).iter().map(|line| line.text.clone() + "\n").collect::<String>();
+    crate::wait::wait(within, || Some(log()).filter(|log| !log.is_empty())).unwrap_or_default()
 }
