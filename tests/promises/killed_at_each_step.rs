@@ -34,7 +34,7 @@ fn wait_held(guard: &Guard, times: usize) {
 
 /// Waits until the process of the hook of this name is on disk.
 fn wait_recorded(guard: &Guard, name: &str) -> Value {
-    guard.wait_record("the hook's process", seconds(10), |record| !hook(record, name)["process"].is_null())
+    guard.wait_record("the hook's process", seconds(20), |record| !hook(record, name)["process"].is_null())
 }
 
 fn hook<'a>(record: &'a Value, name: &str) -> &'a Value {
@@ -234,6 +234,9 @@ fn killed_after_the_end_it_does_nothing_more() {
     let mut guard = world.start(setup);
     world.interrupt(&guard, 20);
     let before = guard.wait_done(seconds(20));
+    guard.expect("its last word on the Node", seconds(10), || {
+        world.cluster.events(&world.node).into_iter().find(|event| event["reason"] == "DrainFinished")
+    });
     guard.kill();
     // Who it is, and what there is, may be asked anew.
     let changes = |world: &World| {

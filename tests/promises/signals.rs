@@ -59,6 +59,7 @@ fn goes_on_to_its_end(world: &World, guard: &mut Guard, status: &str, release: i
 fn while_it_watches_sigterm_ends_it_and_changes_nothing_on_the_node() {
     let world = World::new("sigwatch", &[PodSpec::new("web-0")]);
     let mut guard = world.start(world.setup(PROGRAM).hook("notice", "10-x", "touch $OUT/ran"));
+    guard.wait_line("is ready", seconds(20));
     asked_and_reloaded(&guard, &format!("watching for notices; node {} is ready", world.node.name));
     assert_eq!(guard.stop(seconds(5)).code(), Some(0));
     assert!(world.cluster.node(&world.node)["spec"]["unschedulable"].is_null());
