@@ -14,6 +14,9 @@ const DEPTH: usize = 32;
 /// Far more than a kubeconfig has, in scalars, lists and mappings; what an alias stands for counts each time.
 const NODES: usize = 50_000;
 
+/// Far more than a kubeconfig has, in bytes of text; again what an alias stands for counts each time.
+const BYTES: usize = 4 << 20;
+
 /// A node of the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Yaml {
@@ -53,7 +56,21 @@ struct Tree {
     open: Vec<Open>,
     root: Option<Yaml>,
     anchors: BTreeMap<usize, Yaml>,
+    /// What was made so far.
+    size: Size,
+}
+
+/// What a tree takes.
+#[derive(Clone, Copy, Default)]
+struct Size {
     nodes: usize,
+    bytes: usize,
+}
+
+impl Size {
+    fn and(self, other: Size) -> Size {
+        Size { nodes: self.nodes.saturating_add(other.nodes), bytes: self.bytes.saturating_add(other.bytes) }
+    }
 }
 
 impl Tree {
@@ -74,9 +91,11 @@ impl Tree {
                 }
             }
             Event::Alias(anchor) => {
-                let node = self.anchors.get(&anchor).cloned().ok_or("an alias within what it stands for")?;
-                self.nodes = self.nodes.saturating_add(node.size());
-                self.add(node, 0)?;
+                let node = self.anchors.get(&anchor).ok_or("an alias within what it stands for")?;
+                self.size = self.size.and(node.size());
+                self.check_size()?;
+                let node = node.clone();
+                self.put(node)?;
             }
             Event::DocumentEnd => return Ok(Some(self.root.take().unwrap_or(Yaml::Null))),
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) => (),
@@ -92,15 +111,24 @@ impl Tree {
         Ok(())
     }
 
-    /// Puts a node where it belongs: into the innermost list or mapping that is open.
+    /// Takes in a node that is whole.
     fn add(&mut self, node: Yaml, anchor: usize) -> Result<(), &'static str> {
-        self.nodes += 1;
-        if self.nodes > NODES {
-            return Err("too many values");
-        }
+        self.size = self.size.and(node.own_size());
         if anchor > 0 {
+            self.size = self.size.and(node.size());
+            self.check_size()?;
             self.anchors.insert(anchor, node.clone());
         }
+        self.check_size()?;
+        self.put(node)
+    }
+
+    fn check_size(&self) -> Result<(), &'static str> {
+        if self.size.nodes > NODES || self.size.bytes > BYTES { Err("too many values") } else { Ok(()) }
+    }
+
+    /// Puts a node where it belongs: into the innermost list or mapping that is open.
+    fn put(&mut self, node: Yaml) -> Result<(), &'static str> {
         let Some(open) = self.open.last_mut() else {
             self.root = Some(node);
             return Ok(());
@@ -127,13 +155,20 @@ impl Yaml {
         map.iter().find(|(there, _)| there == key).map_or(&Yaml::Null, |(_, value)| value)
     }
 
-    /// How many nodes it holds, itself included.
-    fn size(&self) -> usize {
+    /// What it takes, with all that it holds.
+    fn size(&self) -> Size {
+        let key = |text: &str| Size { nodes: 0, bytes: text.len() };
         match self {
-            Yaml::Null | Yaml::Text(_) => 1,
-            Yaml::List(list) => list.iter().fold(1, |sum, node| sum + node.size()),
-            Yaml::Map(map) => map.iter().fold(1, |sum, (_, node)| sum + node.size()),
+            Yaml::Null | Yaml::Text(_) => self.own_size(),
+            Yaml::List(list) => list.iter().fold(self.own_size(), |sum, node| sum.and(node.size())),
+            Yaml::Map(map) => map.iter().fold(self.own_size(), |sum, (k, node)| sum.and(key(k)).and(node.size())),
         }
+    }
+
+    /// What it takes by itself.
+    fn own_size(&self) -> Size {
+        let bytes = if let Yaml::Text(text) = self { text.len() } else { 0 };
+        Size { nodes: 1, bytes }
     }
 }
 
@@ -178,9 +213,9 @@ mod tests {
     fn neither_nesting_nor_aliases_nor_length_exhaust_anything() {
         let levels: String = (1..60).map(|i| format!("a{i}: &a{i} [*a{0}, *a{0}]\n", i - 1)).collect();
         let texts = ["- ".repeat(500_000), "[".repeat(500_000), "{a: ".repeat(200_000), "? ".repeat(300_000)];
-        for text in
-            texts.iter().map(String::as_str).chain([&*format!("a0: &a0 [x]\n{levels}"), &"- x\n".repeat(200_000)])
-        {
+        let copies = format!("- &a {}\n{}", "x".repeat(200_000), "- *a\n".repeat(10_000));
+        let more = [format!("a0: &a0 [x]\n{levels}"), "- x\n".repeat(200_000), copies];
+        for text in texts.iter().chain(&more) {
             assert!(read(text).is_err(), "{}", &text[..20]);
         }
     }
