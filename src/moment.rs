@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use time::OffsetDateTime;
 use time::format_description::well_known::{Rfc2822, Rfc3339};
+use time::{OffsetDateTime, UtcOffset};
 
 /// A point on CLOCK_BOOTTIME, in whole milliseconds since the machine was booted.
 ///
@@ -82,14 +82,20 @@ impl Timestamp {
         Timestamp::from(SystemTime::now())
     }
 
-    /// Reads RFC 3339 (`2017-09-18T08:22:00Z`, any offset).
+    /// Reads RFC 3339 (`2017-09-18T08:22:00Z`, any offset); none that could not be written in UTC.
     pub fn from_rfc3339(text: &str) -> Option<Timestamp> {
-        OffsetDateTime::parse(text.trim(), &Rfc3339).ok().map(Timestamp::from)
+        Timestamp::of_calendar(OffsetDateTime::parse(text.trim(), &Rfc3339).ok()?)
     }
 
     /// Reads the time of an HTTP `Date` header (RFC 9110, section 5.6.7: `Tue, 15 Nov 1994 08:12:31 GMT`).
     pub fn from_http_date(text: &str) -> Option<Timestamp> {
-        OffsetDateTime::parse(text.trim(), &Rfc2822).ok().map(Timestamp::from)
+        Timestamp::of_calendar(OffsetDateTime::parse(text.trim(), &Rfc2822).ok()?)
+    }
+
+    /// In UTC the year has four digits too: an offset can lead out of them.
+    fn of_calendar(time: OffsetDateTime) -> Option<Timestamp> {
+        let year = time.checked_to_offset(UtcOffset::UTC)?.year();
+        (0..=9999).contains(&year).then(|| Timestamp::from(time))
     }
 
     /// How much later this is than `earlier`; `None` if it is not later.
@@ -266,6 +272,16 @@ mod tests {
             Timestamp::from_rfc3339("2026-11-22T22:33:43.25+02:00").unwrap().to_string(),
             "2026-11-22T20:33:43.250Z"
         );
+    }
+
+    #[test]
+    fn a_time_that_could_not_be_written_in_utc_is_none() {
+        for text in ["9999-12-31T23:59:59-23:59", "0000-01-01T00:00:00+23:59", "2026-02-30T00:00:00Z"] {
+            assert_eq!(Timestamp::from_rfc3339(text), None, "{text}");
+        }
+        for text in ["9999-12-31T23:59:59.999Z", "0000-01-01T00:00:00.000Z", "1969-12-31T23:59:59.001Z"] {
+            assert_eq!(Timestamp::from_rfc3339(text).unwrap().to_string(), text);
+        }
     }
 
     #[test]
