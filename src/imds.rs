@@ -3,6 +3,7 @@
 //! Knows HTTP and the paths of the service. Knows nothing of what a notice means, and gives bodies on as they came.
 
 mod client;
+mod instance;
 mod poll;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub use self::client::Client;
+pub use self::instance::{INSTANCE_ITEMS, Reader};
 pub use self::poll::{News, Poll, poll};
 use crate::moment::Timestamp;
 

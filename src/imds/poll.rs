@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{io, thread};
 
+use super::instance::INSTANCE_ITEMS;
 use super::{Client, Counts, Error, INSTANCE_ACTION, Item};
 use crate::config;
 use crate::instance::Instance;
@@ -157,17 +158,7 @@ struct Search {
     due: Moment,
 }
 
-/// Takes from a body what it tells.
-type Reader = fn(&mut Instance, &str);
-
 impl Search {
-    /// Where each part is told, in the order in which it is asked.
-    const ITEMS: [(&str, Reader); 3] = [
-        ("meta-data/instance-id", |instance, body| instance.id = word(body)),
-        ("dynamic/instance-identity/document", read_document),
-        ("meta-data/instance-life-cycle", |instance, body| instance.life_cycle = word(body)),
-    ];
-
     /// Asks for what is missing; gone when all is told.
     fn go_on(mut self, client: &mut Client, tell: &dyn Fn(News)) -> Option<Search> {
         let now = Moment::now();
@@ -186,7 +177,7 @@ impl Search {
 
     /// Stops at the first error, so that the next poll for a notice is not held up by more than one request.
     fn ask(&mut self, client: &mut Client) -> Result<(), String> {
-        for (path, read) in Search::ITEMS.iter().skip(self.found) {
+        for (path, read) in INSTANCE_ITEMS.iter().skip(self.found) {
             if let Some(item) = client.get(path).map_err(|error| error.to_string())? {
                 read(&mut self.instance, &item.body);
             }
@@ -196,32 +187,6 @@ impl Search {
             self.found += 1;
         }
         Ok(())
-    }
-}
-
-/// A body that is one short word; anything else (a web page) tells nothing.
-fn word(body: &str) -> Option<String> {
-    let word = body.trim();
-    let fits = !word.is_empty() && word.len() <= 64 && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    fits.then(|| word.to_owned())
-}
-
-/// The instance identity document, as far as it is needed.
-fn read_document(instance: &mut Instance, body: &str) {
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Document {
-        instance_type: Option<String>,
-        availability_zone: Option<String>,
-        region: Option<String>,
-    }
-    match serde_json::from_str::<Document>(body) {
-        Ok(document) => {
-            instance.kind = document.instance_type;
-            instance.availability_zone = document.availability_zone;
-            instance.region = document.region;
-        }
-        Err(error) => log::warn!("the instance identity document cannot be read: {error}"),
     }
 }
 
@@ -277,13 +242,5 @@ mod tests {
         health.well(at(6000), &tell);
         let trouble = |error: Error| News::Trouble(error.to_string());
         assert_eq!(told.into_inner(), [trouble(Error::Disabled), trouble(too_large), News::Well]);
-    }
-
-    #[test]
-    fn a_web_page_in_the_place_of_a_word_tells_nothing() {
-        assert_eq!(word("i-0abc\n"), Some("i-0abc".into()));
-        assert_eq!(word("<html>\n"), None);
-        assert_eq!(word(""), None);
-        assert_eq!(word(&"a".repeat(65)), None);
     }
 }
