@@ -43,6 +43,17 @@ pub struct Record {
     pub errors: Vec<String>,
 }
 
+/// Reads a record from its text.
+///
+/// # Errors
+/// Why this is no record of this version; one line.
+pub fn read(text: &[u8]) -> Result<Record, String> {
+    // serde's own words quote what they do not understand, whatever stands there.
+    let record: Record =
+        serde_json::from_slice(text).map_err(|error| error.to_string().chars().take(200).collect::<String>())?;
+    if record.version == VERSION { Ok(record) } else { Err(format!("version {}", record.version)) }
+}
+
 /// What became of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -25,7 +25,7 @@ const UNREAD_LIMIT: u64 = 1 << 20;
 /// A refusal is a short text.
 const REFUSAL_LIMIT: u64 = 64 << 10;
 
-/// As much of a refusal's message as is kept, in characters.
+/// As much of a message as is kept, in characters.
 const MESSAGE_LENGTH: usize = 300;
 
 /// Asks for as little as possible where nothing of the answer is looked at.
@@ -91,7 +91,7 @@ impl Client {
         // Whole and then parsed: parsing as it comes in is slower, and one more copy of each parser in the program.
         let read = limited(response, ANSWER_LIMIT).read_to_end(&mut body);
         read.map_err(|e| e.to_string())
-            .and_then(|_| serde_json::from_slice(&body).map_err(|e| e.to_string()))
+            .and_then(|_| understood(&body))
             .map_err(|e| Answer::Nothing(format!("{}: the answer cannot be understood ({e})", self.what(request))))
     }
 
@@ -199,6 +199,17 @@ impl Client {
     }
 }
 
+/// The object that the body of an answer, or an event, is. The error is a short line, whatever stands in the body.
+pub fn understood<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    // serde's own words quote what they do not understand, which may be megabytes.
+    serde_json::from_slice(body).map_err(|e| short(&e.to_string()))
+}
+
+/// The beginning of a text, on one line.
+fn short(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(MESSAGE_LENGTH).collect()
+}
+
 fn limited(response: Response<Body>, limit: u64) -> impl Read + use<> {
     response.into_body().into_with_config().limit(limit).reader()
 }
@@ -229,9 +240,10 @@ fn reason(error: &ureq::Error) -> String {
     }
 }
 
+/// The Status object of a refusal, as far as it is looked at.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Status {
+pub struct Status {
     message: String,
     code: u16,
     details: Option<Details>,
@@ -260,17 +272,24 @@ fn refusal(response: Response<Body>) -> Refusal {
 
 /// A refusal as its body words it: a Status object, or any text.
 pub fn worded(status: u16, body: &[u8]) -> Refusal {
-    let parsed = serde_json::from_slice::<Status>(body);
-    let (text, code, details) = match parsed {
-        Ok(Status { message, code, details }) => (message, code, details),
-        Err(_) => (String::from_utf8_lossy(body).trim().to_owned(), 0, None),
-    };
-    let causes = details.and_then(|details| details.causes).unwrap_or_default();
-    Refusal {
-        status: if status == 0 { code } else { status },
-        message: text.chars().filter(|c| !c.is_control()).take(MESSAGE_LENGTH).collect(),
-        causes: causes.into_iter().map(|cause| cause.reason).filter(|reason| !reason.is_empty()).collect(),
-        retry_after: None,
+    match serde_json::from_slice::<Status>(body) {
+        Ok(parsed) => parsed.refusal(status),
+        Err(_) => {
+            Status { message: String::from_utf8_lossy(body).trim().to_owned(), ..Status::default() }.refusal(status)
+        }
+    }
+}
+
+impl Status {
+    /// `status` is that of HTTP; 0 where there is none but the object's own.
+    pub fn refusal(self, status: u16) -> Refusal {
+        let causes = self.details.and_then(|details| details.causes).unwrap_or_default();
+        Refusal {
+            status: if status == 0 { self.code } else { status },
+            message: short(&self.message),
+            causes: causes.into_iter().map(|cause| cause.reason).filter(|reason| !reason.is_empty()).collect(),
+            retry_after: None,
+        }
     }
 }
 

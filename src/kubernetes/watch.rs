@@ -24,6 +24,9 @@ const EVENT_LIMIT: usize = 4 << 20;
 /// How many pods a page of a list has: half a megabyte or so.
 const PAGE: usize = 25;
 
+/// Far more than any node's pods take; a list that goes on is no list.
+const PAGES: usize = 400;
+
 /// How much is read at a time.
 const CHUNK: usize = 16 << 10;
 
@@ -39,7 +42,7 @@ pub fn pods(client: &Client, node_name: &str, each: &mut dyn FnMut(PodNews) -> b
         // Since 1.32 by default; KEP-3157.
         let start = "&watch=1&allowWatchBookmarks=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan";
         match client.stream(&Request::get(format!("{path}{start}"))) {
-            Ok(stream) => return follow(stream, &mut |step| pod_step(step, &mut memory, each)),
+            Ok(stream) => return follow_pods(stream, &mut memory, each),
             // 422 where the feature is off, 400 where it is not known.
             Err(Answer::Refused(refusal)) if matches!(refusal.status, 400 | 422) => {
                 client.link.lists_are_not_streamed.store(true, Ordering::Relaxed);
@@ -56,34 +59,44 @@ pub fn pods(client: &Client, node_name: &str, each: &mut dyn FnMut(PodNews) -> b
     }
     let start = format!("&watch=1&allowWatchBookmarks=true&resourceVersion={version}");
     match client.stream(&Request::get(format!("{path}{start}"))) {
-        Ok(stream) => follow(stream, &mut |step| pod_step(step, &mut memory, each)),
+        Ok(stream) => follow_pods(stream, &mut memory, each),
         Err(answer) => ended_with(answer),
     }
+}
+
+/// Reads the events of a stream of pods until it ends or `each` returns false.
+pub fn follow_pods(stream: impl Read, memory: &mut Cuts, each: &mut dyn FnMut(PodNews) -> bool) -> WatchEnd {
+    follow(stream, &mut |step| pod_step(step, memory, each))
 }
 
 /// Streams the own node; see [`super::Api::watch_node`].
 pub fn node(client: &Client, name: &str, each: &mut dyn FnMut(Option<Node>) -> bool) -> WatchEnd {
     // Without a resource version a watch begins with what is there, as an ADDED event.
     let path = format!("/api/v1/nodes?fieldSelector=metadata.name%3D{name}&watch=1&allowWatchBookmarks=true");
-    let mut deleted = false;
-    let end = match client.stream(&Request::get(path)) {
-        Ok(stream) => follow(stream, &mut |step: Step<WireNode>| match step {
-            Step::Now(node) => each(Some(node.into())),
-            Step::Deleted(_) => {
-                deleted = true;
-                false
-            }
-            Step::Bookmark(_) | Step::Quiet => each(None),
-        }),
+    match client.stream(&Request::get(path)) {
+        Ok(stream) => follow_node(stream, each),
         Err(answer) => ended_with(answer),
-    };
+    }
+}
+
+/// Reads the events of a stream of one node until it ends, the node is deleted or `each` returns false.
+pub fn follow_node(stream: impl Read, each: &mut dyn FnMut(Option<Node>) -> bool) -> WatchEnd {
+    let mut deleted = false;
+    let end = follow(stream, &mut |step: Step<WireNode>| match step {
+        Step::Now(node) => each(Some(node.into())),
+        Step::Deleted(_) => {
+            deleted = true;
+            false
+        }
+        Step::Bookmark(_) | Step::Quiet => each(None),
+    });
     if deleted { WatchEnd::Closed } else { end }
 }
 
 /// Lists pods page by page; gives the version from which a watch goes on.
 fn list(client: &Client, path: &str, each: &mut dyn FnMut(Pod) -> bool) -> Result<String, WatchEnd> {
     let mut next = String::new();
-    loop {
+    for _ in 0..PAGES {
         let request = Request::get(format!("{path}&limit={PAGE}&continue={next}"));
         let PodList { metadata, items } = client.read(&request).map_err(ended_with)?;
         for pod in items.into_iter().flatten() {
@@ -97,6 +110,7 @@ fn list(client: &Client, path: &str, each: &mut dyn FnMut(Pod) -> bool) -> Resul
             _ => return Ok(metadata.resource_version),
         };
     }
+    Err(WatchEnd::Nothing(format!("the list of the node's pods has no end after {PAGES} pages")))
 }
 
 fn ended_with(answer: Answer) -> WatchEnd {
@@ -125,7 +139,7 @@ fn pod_step(step: Step<WirePod>, memory: &mut Cuts, each: &mut dyn FnMut(PodNews
 /// The pods of which a container was cut, by UID. The last states of a pod do not show it any more (see
 /// [`super::pods`]).
 #[derive(Default)]
-struct Cuts(BTreeSet<String>);
+pub struct Cuts(BTreeSet<String>);
 
 impl Cuts {
     fn recall(&mut self, mut pod: Pod) -> Pod {
@@ -138,8 +152,9 @@ impl Cuts {
     }
 }
 
+/// A page of a list.
 #[derive(Deserialize)]
-struct PodList {
+pub struct PodList {
     metadata: ListMeta,
     items: Option<Vec<WirePod>>,
 }
@@ -200,26 +215,30 @@ fn follow<T: DeserializeOwned>(stream: impl Read, each: &mut dyn FnMut(Step<T>) 
 
 /// Reads one event; what ends the watch is an error.
 fn read_event<T: DeserializeOwned>(line: &[u8]) -> Result<Step<T>, WatchEnd> {
-    match serde_json::from_slice::<Event<T>>(line) {
+    match client::understood::<Event<T>>(line) {
         Ok(Event { kind, object }) => match kind.as_str() {
             "ADDED" | "MODIFIED" => Ok(Step::Now(object)),
             "DELETED" => Ok(Step::Deleted(object)),
             "BOOKMARK" => Ok(Step::Bookmark(object)),
             _ => Err(error_event(line)),
         },
-        Err(e) => match serde_json::from_slice::<Event<IgnoredAny>>(line) {
+        Err(e) => match client::understood::<Event<IgnoredAny>>(line) {
             // An error's object is a Status, whose fields do not fit.
             Ok(event) if event.kind == "ERROR" => Err(error_event(line)),
-            _ => Err(WatchEnd::Nothing(format!("an event of the watch cannot be understood ({e})"))),
+            _ => Err(not_understood(&e)),
         },
     }
 }
 
 fn error_event(line: &[u8]) -> WatchEnd {
-    match serde_json::from_slice::<Event<serde_json::Value>>(line) {
-        Ok(event) => ended_with(Answer::Refused(client::worded(0, event.object.to_string().as_bytes()))),
-        Err(e) => WatchEnd::Nothing(format!("an event of the watch cannot be understood ({e})")),
+    match client::understood::<Event<client::Status>>(line) {
+        Ok(event) => ended_with(Answer::Refused(event.object.refusal(0))),
+        Err(e) => not_understood(&e),
     }
+}
+
+fn not_understood(why: &str) -> WatchEnd {
+    WatchEnd::Nothing(format!("an event of the watch cannot be understood ({why})"))
 }
 
 /// A stream's lines. The API server ends each event with a newline and has none within (its JSON serializer,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
-use super::{Record, VERSION};
+use super::Record;
 
 /// How many records are kept.
 const KEPT: usize = 20;
@@ -73,11 +73,7 @@ impl Store {
     pub fn newest(&self) -> Result<Option<Record>, Error> {
         let Some(path) = self.records()?.pop() else { return Ok(None) };
         let text = read_bounded(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
-        match serde_json::from_slice::<Record>(&text) {
-            Ok(record) if record.version == VERSION => Ok(Some(record)),
-            Ok(record) => Err(self.set_aside(path, format!("version {}", record.version))),
-            Err(error) => Err(self.set_aside(path, error.to_string())),
-        }
+        super::read(&text).map(Some).map_err(|reason| self.set_aside(path, reason))
     }
 
     fn set_aside(&self, path: PathBuf, reason: String) -> Error {
