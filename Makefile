@@ -16,7 +16,7 @@ export RUST_TEST_THREADS ?= 8
 # What `make install` installs.
 BINARY ?= $(target_dir)/$(musl)/release/spot-guard
 
-.PHONY: help build release install demo check test test-all figures clean
+.PHONY: help build release install demo check test test-all figures fuzz clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | column -t -s $$'\t'
@@ -58,6 +58,9 @@ test-all: test figures ## test, and all that takes long
 figures: release ## measure size, memory, CPU and latencies of the release
 	cargo build --locked --workspace --bins
 	tests/really cargo bench --locked --profile dev --bench figures
+
+fuzz: ## feed TARGET (empty: all in turn) of tests/fuzz with what libFuzzer makes up, for SECONDS (60) each
+	tests/fuzz/run "$(TARGET)" "$(or $(SECONDS),60)"
 
 clean: ## remove what was built here; the tests' cache outside the tree stays
 	cargo clean

@@ -19,7 +19,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::identity::kill_left_over;
-use self::output::{Lines, Tail};
+pub use self::output::{Lines, Tail};
 use self::supervise::supervise;
 use crate::moment::Moment;
 

@@ -109,7 +109,7 @@ struct Status {
 }
 
 /// Reads a plugin's answer, which must be of the version that was asked for.
-fn read(output: &[u8], api_version: &str) -> Result<Credential, &'static str> {
+pub fn read(output: &[u8], api_version: &str) -> Result<Credential, &'static str> {
     // serde_json's own message could quote a part of a token.
     let answer: ExecCredential =
         serde_json::from_slice(output).map_err(|_| "its standard output is no ExecCredential in JSON")?;

@@ -26,3 +26,15 @@ mod yaml;
 pub use api::{Annotation, Api, Condition, NodeEvent, NodePatch, PodNews, WatchEnd};
 use client::Client;
 pub use keeper::Keeper;
+
+/// What is read from outside, each sort from its bytes alone: for who has no API server and no node.
+pub mod read {
+    pub use super::certificate::common_name;
+    pub use super::client::{understood as answer, worded as refusal};
+    pub use super::exec::read as exec_credential;
+    pub use super::kubeconfig::parse as kubeconfig;
+    pub use super::node::WireNode;
+    pub use super::proxy::choose as proxy;
+    pub use super::tls::identity;
+    pub use super::watch::{Cuts, PodList, follow_node, follow_pods};
+}

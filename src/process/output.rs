@@ -9,15 +9,17 @@ const LONGEST_LINE: usize = 4096;
 const TAIL: usize = 2048;
 
 /// Cuts the two outputs of a process into lines.
-pub(super) struct Lines {
+pub struct Lines {
     out: Vec<u8>,
     err: Vec<u8>,
     /// Bytes that are still taken.
     left: usize,
+    /// Bytes that came after those.
     pub dropped: u64,
 }
 
 impl Lines {
+    /// Takes `limit` bytes of both together.
     pub fn new(limit: usize) -> Lines {
         Lines { out: Vec::new(), err: Vec::new(), left: limit, dropped: 0 }
     }
@@ -55,7 +57,7 @@ impl Lines {
 
 /// The end of an output.
 #[derive(Default)]
-pub(super) struct Tail(Vec<u8>);
+pub struct Tail(Vec<u8>);
 
 impl Tail {
     pub fn take(&mut self, bytes: &[u8]) {
