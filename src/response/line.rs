@@ -10,12 +10,18 @@ use super::plan;
 use super::turn::{Turn, tenths};
 use crate::moment::Moment;
 
-/// With no answer for this long the API server is silent: a new attempt starts each second on a new connection,
-/// beside those under way.
-pub const SILENCE: Duration = Duration::from_secs(1);
+/// With no answer for this long, and three round trips more, the API server is silent: a new attempt starts each second
+/// on new connections, beside those under way.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// What a request over a new connection takes: TCP, TLS, and itself.
+const ROUND_TRIPS: u32 = 3;
+
+/// A round trip longer than this is no distance, but a server that cannot cope.
+const FARTHEST: Duration = Duration::from_secs(1);
 
 /// Attempts that may be under way at once while it is silent; the oldest gives way to the next.
-const ATTEMPTS: usize = 5;
+const ATTEMPTS: u32 = 5;
 
 /// How many of the latest answers are looked at for how long an answer takes.
 const LATEST: usize = 16;
@@ -51,8 +57,10 @@ pub struct Line {
     quiet_since: Option<Moment>,
     silent_since: Option<Moment>,
     next_attempt: Moment,
-    /// How long the latest answers to asks took. The quickest of them shows how far away the API server is: the others
-    /// may have waited for each other.
+    /// It is silent, and this is the turn of an attempt: of the node, the pods and one ask beside each other.
+    attempts: bool,
+    /// How long the latest answers took. The quickest of them shows how far away the API server is: the others may have
+    /// waited for each other.
     latest_took: VecDeque<Duration>,
     /// Counts how often the connections were given up for new ones.
     renewals: u32,
@@ -61,12 +69,25 @@ pub struct Line {
 impl Line {
     /// Notices that the API server has gone silent. Comes first in each turn.
     pub fn listen(&mut self, turn: &mut Turn) {
-        let Some(quiet) = self.quiet_since else { return };
-        if self.silent_since.is_none() && turn.has_come(quiet + SILENCE) {
+        if let Some(quiet) = self.quiet_since
+            && self.silent_since.is_none()
+            && turn.has_come(quiet + self.patience())
+        {
             self.silent_since = Some(quiet);
             self.next_attempt = turn.now;
             turn.say(Level::Warn, "the API server is silent; a new attempt is made each second");
         }
+        self.attempts = self.silent() && turn.has_come(self.next_attempt);
+    }
+
+    /// How long an answer may take, as far away as the API server is.
+    pub fn patience(&self) -> Duration {
+        SILENCE + ROUND_TRIPS * self.round_trip().min(FARTHEST)
+    }
+
+    /// How long the quickest of the latest answers took; nothing while none has come.
+    fn round_trip(&self) -> Duration {
+        self.latest_took.iter().min().copied().unwrap_or_default()
     }
 
     pub fn silent(&self) -> bool {
@@ -78,9 +99,9 @@ impl Line {
         self.silent_since
     }
 
-    /// Whether a request can be sent now: always, but while the API server is silent only one a second.
-    pub fn open(&self, turn: &mut Turn) -> bool {
-        !self.silent() || turn.has_come(self.next_attempt)
+    /// Whether a request can be sent now: always, but while the API server is silent only with an attempt.
+    pub fn open(&self) -> bool {
+        !self.silent() || self.attempts
     }
 
     /// Sends a request; gives the number that its answer will carry.
@@ -88,23 +109,13 @@ impl Line {
         let afresh = self.silent();
         if afresh {
             self.next_attempt = turn.now + SILENCE;
-            self.make_room_for_an_attempt();
+            self.flights.retain(|_, flight| !flight.afresh || turn.now < flight.sent + ATTEMPTS * SILENCE);
         }
         self.last_number += 1;
         self.flights.insert(self.last_number, Flight { purpose, sent: turn.now, afresh });
         self.quiet_since.get_or_insert(turn.now);
         turn.act(Action::Request { number: self.last_number, request, afresh });
         self.last_number
-    }
-
-    fn make_room_for_an_attempt(&mut self) {
-        let attempts = self.flights.iter().filter(|(_, flight)| flight.afresh);
-        if attempts.clone().count() < ATTEMPTS {
-            return;
-        }
-        if let Some(oldest) = attempts.map(|(number, _)| *number).next() {
-            self.flights.remove(&oldest);
-        }
     }
 
     pub fn flying(&self, number: Option<u64>) -> bool {
@@ -118,8 +129,7 @@ impl Line {
     /// How many more asks may be sent now.
     pub fn free_slots(&self) -> usize {
         let taken = self.flights.values().filter(|flight| matches!(flight.purpose, Purpose::Ask(_) | Purpose::Mark(_)));
-        let quickest = self.latest_took.iter().min().copied().unwrap_or_default();
-        plan::slots(quickest).saturating_sub(taken.count())
+        plan::slots(self.round_trip()).saturating_sub(taken.count())
     }
 
     /// Counts how often the connections were given up for new ones: what lives on an older one may be dead.
@@ -131,8 +141,8 @@ impl Line {
     /// given up.
     pub fn heard(&mut self, turn: &mut Turn, number: u64) -> Option<Flight> {
         let flight = self.flights.remove(&number);
-        if let Some(Flight { purpose: Purpose::Ask(_), sent, .. }) = &flight {
-            self.latest_took.push_back(turn.now.since(*sent));
+        if let Some(flight) = &flight {
+            self.latest_took.push_back(turn.now.since(flight.sent));
             if self.latest_took.len() > LATEST {
                 self.latest_took.pop_front();
             }

@@ -77,13 +77,13 @@ impl NodeWork {
             (Purpose::PatchNode, Request::PatchNode(self.change(terms, id)))
         };
         let waiting = line.under_way(&purpose) && !line.silent();
-        if !waiting && turn.has_come(self.not_before) && line.open(turn) {
+        if !waiting && (line.silent() || turn.has_come(self.not_before)) && line.open() {
             line.send(turn, purpose, request);
         }
     }
 
     fn taint(&mut self, turn: &mut Turn, line: &mut Line, terms: &Terms) {
-        if self.taints_sent || terms.taints.is_empty() || !line.open(turn) {
+        if self.taints_sent || terms.taints.is_empty() || !line.open() {
             return;
         }
         self.taints_sent = true;

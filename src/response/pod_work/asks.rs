@@ -20,9 +20,6 @@ const MARK_LEAD: Duration = Duration::from_secs(2);
 /// A DELETE does not wait longer than this for the mark's answer.
 const MARK_PATIENCE: Duration = Duration::from_millis(500);
 
-/// An eviction that is not answered by the pod's force time gets this much more before a DELETE goes beside it.
-const UNANSWERED_PATIENCE: Duration = Duration::from_secs(1);
-
 /// A 404 is either the truth, which the watch tells in a moment, or a pod so new that NodeRestriction's informer does
 /// not know it yet (kubernetes/kubernetes `plugin/pkg/admission/noderestriction/admission.go`, `admitPodEviction`).
 const UNKNOWN_AGAIN_AFTER: Duration = Duration::from_millis(250);
@@ -65,7 +62,8 @@ impl PodWork {
         let forced_from = if rules.at_once { turn.now } else { force_time };
         let unanswered = self.sent.filter(|(number, _)| line.flying(Some(*number)) && !line.silent());
         if let Some((_, sent)) = unanswered {
-            let patience = sent.max(forced_from) + UNANSWERED_PATIENCE;
+            // An eviction that is not answered by the force time gets this much more before a DELETE goes beside it.
+            let patience = sent.max(forced_from) + line.patience();
             return if !self.forced && turn.has_come(patience) { self.step_when_forced(turn) } else { None };
         }
         if !self.refused {
@@ -158,7 +156,7 @@ impl Pods {
         // In a silence the slots may all be taken by what was lost; the next attempt needs none.
         let slots = if line.silent() { 1 } else { line.free_slots() };
         for (_, index, step) in due.into_iter().take(slots) {
-            if !line.open(turn) {
+            if !line.open() {
                 return;
             }
             if let Some(pod) = self.stop.get_mut(index) {

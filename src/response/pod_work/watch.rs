@@ -44,7 +44,7 @@ impl Pods {
             self.end_watch(turn);
         }
         let at_work = self.watch.number.is_some() || (line.under_way(&Purpose::WatchPods) && !line.silent());
-        if !at_work && turn.has_come(self.watch.not_before) && line.open(turn) {
+        if !at_work && (line.silent() || turn.has_come(self.watch.not_before)) && line.open() {
             line.send(turn, Purpose::WatchPods, Request::WatchPods);
         }
     }

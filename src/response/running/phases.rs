@@ -187,7 +187,7 @@ impl Running {
             && self.pods.listed()
             && self.pods.left() == 0
             && self.waits_for_volumes();
-        if wanted && self.node_watch.is_none() && !self.line.under_way(&Purpose::WatchNode) && self.line.open(turn) {
+        if wanted && self.node_watch.is_none() && !self.line.under_way(&Purpose::WatchNode) && self.line.open() {
             self.line.send(turn, Purpose::WatchNode, Request::WatchNode);
         }
         if let (false, Some(number)) = (wanted, self.node_watch) {

@@ -614,3 +614,39 @@ fn the_last_words_of_a_watch_that_was_replaced_do_not_take_the_place_of_the_next
     let slow = record.pods.iter().find(|pod| pod.name == "slow").unwrap();
     assert!(slow.gone_at.is_some(), "its going was seen");
 }
+
+#[test]
+fn an_api_server_that_is_a_second_away_is_slow_and_not_silent() {
+    let mut world = World::new();
+    world.round_trip = ms(1050);
+    for index in 0..40 {
+        world.pod(&format!("web-{index:02}"), 8, 2);
+    }
+    // One whose force time is over before its eviction is answered.
+    world.pod("queue", 600, 2);
+    world.interrupt(34);
+    world.run(30.0);
+    assert!(world.pods.values().all(|pod| pod.gone && pod.asks.len() == 1), "{:#?}", world.said);
+    let record = world.guard.record().unwrap();
+    assert_eq!(record.outcome, Some(crate::record::ResponseOutcome::Complete), "{:#?}", world.said);
+    let silences = world.said.iter().filter(|line| line.contains("silent")).count();
+    assert!(silences <= 1, "once it has answered, its distance is known: {:#?}", world.said);
+    assert_eq!(
+        evictions(&world).iter().map(|(moment, _)| *moment as u64).max(),
+        Some(1),
+        "all as soon as they are known"
+    );
+}
+
+#[test]
+fn when_the_api_server_is_back_the_next_attempt_reads_node_and_pods_beside_each_other() {
+    let mut world = World::new();
+    world.round_trip = ms(400);
+    world.pod("a", 30, 2);
+    world.outages = vec![(at(0.0), at(20.0))];
+    world.interrupt(120);
+    world.run(40.0);
+    let patched = world.requests(|request| matches!(request, Request::PatchNode(_)).then_some(()))[0].0;
+    assert!(patched <= 21.5, "a second and a round trip: {patched}");
+    assert!(evictions(&world)[0].0 <= 21.5, "{:?}", evictions(&world));
+}

@@ -1,7 +1,7 @@
 //! A world for the machine: an API server, pods, hooks and a disk, all on a clock that is turned by hand.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -75,7 +75,7 @@ pub struct World {
     pub exited: Option<Moment>,
     due: BTreeMap<(Moment, u64), Due>,
     counter: Cell<u64>,
-    watch: Option<u64>,
+    watches: BTreeSet<u64>,
     lives: u64,
 }
 
@@ -108,7 +108,7 @@ impl World {
             exited: None,
             due: BTreeMap::new(),
             counter: Cell::new(0),
-            watch: None,
+            watches: BTreeSet::new(),
             lives: 0,
         }
     }
@@ -198,7 +198,7 @@ impl World {
     /// The daemon dies and starts again at once, with nothing but its record.
     pub fn restart(&mut self) {
         self.lives += 1;
-        self.watch = None;
+        self.watches.clear();
         let record = self.guard.record();
         self.guard = Guard::new(&self.settings);
         if let Some(record) = record {
@@ -272,7 +272,7 @@ impl World {
                     self.told.push(Told::Request(self.now, request.clone(), afresh));
                     self.later(self.now + self.round_trip / 2, Due::Answer(self.lives, number, request));
                 }
-                Action::EndWatch { number } if self.watch == Some(number) => self.watch = None,
+                Action::EndWatch { number } => drop(self.watches.remove(&number)),
                 Action::RunHook(order) => self.run_hook(*order),
                 Action::StopHook { number } => self.stop_hook(number),
                 Action::Record { revision } if self.disk_works => {
@@ -280,7 +280,7 @@ impl World {
                 }
                 Action::Say(_, text) => self.said.push(text),
                 Action::Exit => self.exited = Some(self.now),
-                Action::EndWatch { .. } | Action::KillLeftOver { .. } | Action::Record { .. } => {}
+                Action::KillLeftOver { .. } | Action::Record { .. } => {}
             }
         }
     }
@@ -342,7 +342,7 @@ impl World {
     }
 
     fn begin_watch(&mut self, life: u64, number: u64, back: Moment) {
-        self.watch = Some(number);
+        self.watches.insert(number);
         let there: Vec<Pod> =
             self.pods.values().filter(|pod| !pod.gone && pod.appears <= self.now).map(|pod| pod.pod.clone()).collect();
         for pod in there {
@@ -352,8 +352,11 @@ impl World {
     }
 
     fn news(&mut self, news: PodNews) {
-        if let Some(number) = self.watch.filter(|_| self.answers()) {
-            self.later(self.now + self.round_trip / 2, Due::Tell(self.lives, Event::Pods { number, news }));
+        for number in self.watches.clone() {
+            if self.answers() {
+                let news = news.clone();
+                self.later(self.now + self.round_trip / 2, Due::Tell(self.lives, Event::Pods { number, news }));
+            }
         }
     }
 
