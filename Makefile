@@ -54,6 +54,7 @@ test: ## all that must hold before a change lands: check, then a real control pl
 
 test-all: test figures ## test, and all that takes long
 	tests/really cargo test --locked --test promises -- --ignored
+	SPOT_GUARD_TEST_WHOLE_WINDOWS=1 tests/really cargo test --locked --test promises away_for_half_the_window
 
 figures: release ## measure size, memory, CPU and latencies of the release
 	cargo build --locked --workspace --bins

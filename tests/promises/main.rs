@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod another_instance;
+mod away_for_half_the_window;
 mod budget_never_gives_way;
 mod budget_one_at_a_time;
 mod budget_over_sixty_pods;
@@ -33,4 +34,10 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_spot-guard");
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
+}
+
+/// From the notice to the deadline, in seconds: as long as EC2 gives where `SPOT_GUARD_TEST_WHOLE_WINDOWS` is set, else
+/// shortened.
+fn window() -> u64 {
+    if std::env::var_os("SPOT_GUARD_TEST_WHOLE_WINDOWS").is_some() { 120 } else { 34 }
 }

@@ -44,6 +44,8 @@ struct State {
     cut_after: Option<usize>,
     connections: Vec<TcpStream>,
     accepted: usize,
+    /// So many connections, the first, hang whatever the mode.
+    dead: usize,
 }
 
 impl Faults {
@@ -108,6 +110,15 @@ impl Faults {
         });
     }
 
+    /// All is well for new connections. What hangs goes on hanging, as where a router on the way has forgotten it.
+    pub fn heal_new_connections(&self) {
+        {
+            let mut state = self.shared.state();
+            state.dead = state.accepted;
+        }
+        self.heal();
+    }
+
     /// How many connections were taken so far.
     pub fn accepted(&self) -> usize {
         self.shared.state().accepted
@@ -132,10 +143,18 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits while the mode is `mode`; gives the one that follows.
-    fn wait_while(&self, mode: Mode) -> Mode {
-        let waited = self.changed.wait_while(self.state(), |state| state.mode == mode);
-        waited.unwrap_or_else(PoisonError::into_inner).mode
+    fn wait_while_refusing(&self) {
+        drop(self.changed.wait_while(self.state(), |state| state.mode == Mode::Refuse));
+    }
+
+    /// Waits while that connection (counted from 1) hangs; whether it is to go on.
+    fn wait_while_hanging(&self, connection: usize) -> bool {
+        let hangs = |state: &mut State| match state.mode {
+            Mode::Ended => false,
+            mode => mode == Mode::Hang || connection <= state.dead,
+        };
+        let waited = self.changed.wait_while(self.state(), hangs);
+        waited.unwrap_or_else(PoisonError::into_inner).mode != Mode::Ended
     }
 }
 
@@ -148,7 +167,7 @@ fn accept(listener: TcpListener, shared: &Arc<Shared>) {
             Mode::Ended => return,
             Mode::Refuse => {
                 listener = None;
-                shared.wait_while(Mode::Refuse);
+                shared.wait_while_refusing();
             }
             Mode::Pass | Mode::Hang => {
                 let bound = listener.get_or_insert_with(|| TcpListener::bind(address).expect("listen again"));
@@ -165,26 +184,38 @@ fn accept(listener: TcpListener, shared: &Arc<Shared>) {
 }
 
 fn connect(downstream: TcpStream, shared: &Arc<Shared>) -> io::Result<()> {
-    shared.state().accepted += 1;
-    shared.state().connections.push(downstream.try_clone()?);
-    if shared.wait_while(Mode::Hang) == Mode::Ended {
+    let number = {
+        let mut state = shared.state();
+        state.accepted += 1;
+        state.connections.push(downstream.try_clone()?);
+        state.accepted
+    };
+    if !shared.wait_while_hanging(number) {
         return Ok(());
     }
     let upstream = TcpStream::connect_timeout(&shared.upstream, Duration::from_secs(10))?;
     downstream.set_nodelay(true)?;
     upstream.set_nodelay(true)?;
     shared.state().connections.push(upstream.try_clone()?);
-    pass_on(downstream.try_clone()?, upstream.try_clone()?, shared, false);
-    pass_on(upstream, downstream, shared, true);
+    let way = |answers| Way { shared: Arc::clone(shared), connection: number, answers };
+    pass_on(downstream.try_clone()?, upstream.try_clone()?, way(false));
+    pass_on(upstream, downstream, way(true));
     Ok(())
 }
 
+/// One direction of a connection (counted from 1).
+struct Way {
+    shared: Arc<Shared>,
+    connection: usize,
+    answers: bool,
+}
+
 /// One direction: one thread reads, another writes when the time has come.
-fn pass_on(from: TcpStream, to: TcpStream, shared: &Arc<Shared>, answers: bool) {
+fn pass_on(from: TcpStream, to: TcpStream, way: Way) {
     let (give, take) = channel();
-    let (reading, writing) = (Arc::clone(shared), Arc::clone(shared));
+    let reading = Arc::clone(&way.shared);
     thread::spawn(move || read(from, &give, &reading));
-    thread::spawn(move || write(to, &take, &writing, answers));
+    thread::spawn(move || write(to, &take, &way));
 }
 
 fn read(mut from: TcpStream, give: &Sender<(Instant, Vec<u8>)>, shared: &Shared) {
@@ -197,13 +228,13 @@ fn read(mut from: TcpStream, give: &Sender<(Instant, Vec<u8>)>, shared: &Shared)
     }
 }
 
-fn write(mut to: TcpStream, take: &Receiver<(Instant, Vec<u8>)>, shared: &Shared, answers: bool) {
+fn write(mut to: TcpStream, take: &Receiver<(Instant, Vec<u8>)>, way: &Way) {
     let mut answered = 0;
     while let Ok((due, bytes)) = take.recv() {
         thread::sleep(due.saturating_duration_since(Instant::now()));
-        shared.wait_while(Mode::Hang);
+        way.shared.wait_while_hanging(way.connection);
         answered += bytes.len();
-        let cut = shared.state().cut_after.filter(|limit| answers && answered > *limit);
+        let cut = way.shared.state().cut_after.filter(|limit| way.answers && answered > *limit);
         let whole = cut.map_or(bytes.len(), |limit| bytes.len().saturating_sub(answered - limit));
         if to.write_all(&bytes[..whole]).is_err() {
             break;
@@ -263,6 +294,11 @@ mod tests {
         another.set_read_timeout(Some(second)).unwrap();
         another.read_exact(&mut late).unwrap();
         assert_eq!(&late, b"quiet", "what was swallowed is passed on when healed");
+
+        faults.hang();
+        faults.heal_new_connections();
+        assert!(say(&mut another, b"quiet", Duration::from_millis(100)).is_err());
+        assert_eq!(say(&mut connect().unwrap(), b"hello", second).unwrap(), b"hello");
 
         faults.delay(Duration::from_millis(60));
         let start = Instant::now();
