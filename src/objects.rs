@@ -96,6 +96,7 @@ pub enum Standing {
     /// There is to be a cluster (a kubeconfig is there, or the mode is `required`), but no API server that answers, or
     /// it refuses the credentials. The text says what failed and what to do.
     Unready(String),
-    /// The API server answered and the node is this machine's.
-    Ready { node_name: String },
+    /// The API server answered and the node is this machine's. `doubt`: what is wrong all the same and may make this
+    /// end: credentials that cannot be renewed, say.
+    Ready { node_name: String, doubt: Option<String> },
 }

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use log::warn;
 use rustls::ClientConfig;
 use serde_json::{Value, json};
 
@@ -127,6 +126,11 @@ impl Credentials {
             || self.watched.iter().any(|(path, identity)| Identity::of(path) != *identity)
     }
 
+    /// Why the plugin's last run failed, if it did: what it gave before may still be good.
+    pub fn plugin_trouble(&self) -> Option<CredentialsError> {
+        self.plugin_error.clone().map(CredentialsError::Exec)
+    }
+
     fn plugin_due(&self, now: Moment) -> bool {
         self.config.user.exec.is_some()
             && self.plugin_rests_until <= now
@@ -187,10 +191,7 @@ impl Credentials {
                     self.executed = Some(Executed { credential, renew });
                     self.plugin_error = None;
                 }
-                Err(error) => {
-                    warn!("{error}; it is run again in {} s", PLUGIN_REST.as_secs());
-                    self.plugin_error = Some(error);
-                }
+                Err(error) => self.plugin_error = Some(error),
             }
         }
         match &self.plugin_error {

@@ -64,6 +64,14 @@ struct Ring {
     number: u64,
 }
 
+/// What came of reading the credentials again.
+pub struct Renewal {
+    /// There are others than before.
+    pub changed: bool,
+    /// Why those that there are will not last.
+    pub trouble: Option<CredentialsError>,
+}
+
 /// What a request is made with.
 pub struct Hold {
     pub authorization: Option<HeaderValue>,
@@ -135,10 +143,16 @@ impl Link {
         self.addresses.look_up(host, *port).map_err(|e| LinkError::Dns(host.clone(), e))
     }
 
-    /// Reads the credentials again if they changed or are about to expire; whether there are new ones.
-    pub fn refresh(&self) -> Result<bool, CredentialsError> {
+    /// Reads the credentials again if they changed or are about to expire.
+    pub fn refresh(&self) -> Renewal {
         let due = self.credentials.lock().unwrap_or_else(PoisonError::into_inner).due(Moment::now());
-        if due { self.fetch(false) } else { Ok(false) }
+        match if due { self.fetch(false) } else { Ok(false) } {
+            Ok(changed) => {
+                let credentials = self.credentials.lock().unwrap_or_else(PoisonError::into_inner);
+                Renewal { changed, trouble: credentials.plugin_trouble() }
+            }
+            Err(trouble) => Renewal { changed: false, trouble: Some(trouble) },
+        }
     }
 
     /// The server refused the keys of this number (401): whether there are others now.

@@ -24,7 +24,6 @@ mod watch;
 mod yaml;
 
 pub use api::{Annotation, Api, Condition, NodeEvent, NodePatch, PodNews, WatchEnd};
-use client::Client;
 pub use keeper::Keeper;
 
 /// What is read from outside, each sort from its bytes alone: for who has no API server and no node.

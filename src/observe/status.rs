@@ -50,7 +50,7 @@ impl Kubernetes {
             Standing::Unknown => ("unknown", None, None),
             Standing::None(why) => ("none", None, Some(why.clone())),
             Standing::Unready(why) => ("unready", None, Some(why.clone())),
-            Standing::Ready { node_name } => ("ready", Some(node_name.clone()), None),
+            Standing::Ready { node_name, doubt } => ("ready", Some(node_name.clone()), doubt.clone()),
         };
         Kubernetes { state, node_name, why }
     }

@@ -226,7 +226,8 @@ impl Guard {
                 Standing::Unknown => "looking for the cluster".to_owned(),
                 Standing::None(_) => "no cluster, hooks only".to_owned(),
                 Standing::Unready(why) => format!("cluster not ready: {why}"),
-                Standing::Ready { node_name } => format!("node {node_name} is ready"),
+                Standing::Ready { node_name, doubt: None } => format!("node {node_name} is ready"),
+                Standing::Ready { node_name, doubt: Some(why) } => format!("node {node_name} is still ready: {why}"),
             };
             return if self.latched.is_some() {
                 "outlived a notice".to_owned()

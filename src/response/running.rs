@@ -281,7 +281,7 @@ impl Running {
     pub fn advance(&mut self, turn: &mut Turn, standing: &Standing) {
         self.line.listen(turn);
         if self.node_name.is_none()
-            && let Standing::Ready { node_name } = standing
+            && let Standing::Ready { node_name, .. } = standing
         {
             self.node_name = Some(node_name.clone());
             self.changed();

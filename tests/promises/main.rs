@@ -11,6 +11,7 @@ mod budget_one_at_a_time;
 mod budget_over_sixty_pods;
 mod cordon;
 mod credentials;
+mod credentials_fail;
 mod deadline;
 mod hooks;
 mod killed_at_each_step;

@@ -225,22 +225,17 @@ impl Driver {
     fn take_event(&mut self, event: Event) {
         match &event {
             Event::Recorded { revision } => self.recorded = *revision,
-            Event::Standing(standing) => self.standing_changed(standing.clone()),
+            Event::Standing(standing) => self.standing_changed(standing),
             _ => {}
         }
         self.feed(event);
     }
 
-    fn standing_changed(&mut self, standing: Standing) {
+    fn standing_changed(&mut self, standing: &Standing) {
         self.status_changed = true;
-        match standing {
-            Standing::Unknown => {}
-            Standing::None(why) => log::info!("no cluster: {why}"),
-            Standing::Unready(why) => log::warn!("cluster not ready: {why}"),
-            Standing::Ready { node_name } => {
-                log::info!("node {node_name} is ready");
-                self.requests.tell_of_problems(&self.problems);
-            }
+        let was_ready = matches!(self.guard.standing(), Standing::Ready { .. });
+        if matches!(standing, Standing::Ready { .. }) && !was_ready {
+            self.requests.tell_of_problems(&self.problems);
         }
     }
 

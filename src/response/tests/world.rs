@@ -158,7 +158,7 @@ impl World {
     }
 
     pub fn interrupt_with(&mut self, action: InstanceAction, left: f64) {
-        self.feed(Event::Standing(Standing::Ready { node_name: "n1".into() }));
+        self.feed(Event::Standing(Standing::Ready { node_name: "n1".into(), doubt: None }));
         self.notice(action, left);
     }
 
@@ -207,7 +207,7 @@ impl World {
             assert_eq!(closed, None);
             self.perform(actions);
         }
-        self.feed(Event::Standing(Standing::Ready { node_name: "n1".into() }));
+        self.feed(Event::Standing(Standing::Ready { node_name: "n1".into(), doubt: None }));
     }
 
     /// Lets time pass until `until` seconds after the start.

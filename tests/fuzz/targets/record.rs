@@ -40,7 +40,7 @@ fn take_up(record: Record) {
 
     let mut guard = Guard::new(&config::built_in());
     let (mut actions, _) = guard.take_up(record, &boot_id, now);
-    for event in [Event::Standing(Standing::Ready { node_name: "n".into() }), Event::HooksFound(found)] {
+    for event in [Event::Standing(Standing::Ready { node_name: "n".into(), doubt: None }), Event::HooksFound(found)] {
         actions.extend(guard.on(event, now, &clock));
     }
     for _ in 0..TURNS {

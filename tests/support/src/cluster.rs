@@ -142,6 +142,17 @@ impl Cluster {
         self.admin.get(&format!("/api/v1/nodes/{}", node.name)).ok()
     }
 
+    /// Removes the Node, as if its kubelet had never registered it.
+    pub fn remove_node(&self, node: &TestNode) {
+        self.admin.delete(&format!("/api/v1/nodes/{}", node.name), &json!({})).ok();
+    }
+
+    /// Makes a Node as it was before it was removed.
+    pub fn restore_node(&self, node: &Value) {
+        let metadata = json!({"name": node["metadata"]["name"], "labels": node["metadata"]["labels"]});
+        self.admin.post("/api/v1/nodes", &json!({"metadata": metadata, "spec": node["spec"]})).ok();
+    }
+
     /// Makes pods on this node, running and ready, many at a time; gives back their UIDs in the same order.
     pub fn make_pods(&self, node: &TestNode, pods: &[PodSpec]) -> Vec<String> {
         let share = pods.len().div_ceil(12).max(1);
