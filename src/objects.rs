@@ -29,7 +29,8 @@ pub struct Pod {
     pub mirror: bool,
     /// Its controlling owner is a DaemonSet of `apps`.
     pub daemon_set: bool,
-    /// Its phase is Succeeded or Failed: nothing runs in it any more.
+    /// Nothing runs in it any more: its phase is Succeeded or Failed, or its kubelet has done with it and only a
+    /// finalizer keeps the object.
     pub finished: bool,
     /// It has a `metadata.deletionTimestamp`: somebody asked it to stop already.
     pub stopping: bool,

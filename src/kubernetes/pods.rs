@@ -125,7 +125,9 @@ impl From<WirePod> for Pod {
     fn from(wire: WirePod) -> Pod {
         let cut = was_cut(&wire);
         let claims = claims(&wire);
-        let WirePod { metadata, spec, status } = wire;
+        let ended = matches!(wire.status.phase.as_deref(), Some("Succeeded" | "Failed"));
+        let finished = ended || is_done_with(&wire.metadata);
+        let WirePod { metadata, spec, .. } = wire;
         let owners = metadata.owner_references.unwrap_or_default();
         Pod {
             id: PodId { namespace: metadata.namespace, name: metadata.name, uid: metadata.uid },
@@ -134,7 +136,7 @@ impl From<WirePod> for Pod {
             labels: metadata.labels.unwrap_or_default(),
             mirror: metadata.annotations.is_some_and(|a| a.mirror.is_some()),
             daemon_set: owners.iter().any(is_daemon_set),
-            finished: matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")),
+            finished,
             stopping: metadata.deletion_timestamp.is_some(),
             cut,
             claims,
@@ -145,6 +147,12 @@ impl From<WirePod> for Pod {
 /// The API server takes a negative grace for 1 s (kubernetes/kubernetes `pkg/apis/core/types.go`).
 fn grace(seconds: i64) -> Duration {
     Duration::from_secs(u64::try_from(seconds).unwrap_or(1))
+}
+
+/// The kubelet deletes a pod with a grace of 0 once its containers have ended (kubernetes/kubernetes
+/// `pkg/kubelet/status/status_manager.go`, `syncPod`); those before 1.27 leave its phase as it was.
+fn is_done_with(metadata: &Metadata) -> bool {
+    metadata.deletion_timestamp.is_some() && metadata.deletion_grace_period_seconds == Some(0)
 }
 
 /// The controlling owner is a DaemonSet of `apps`, whatever the version.
@@ -228,6 +236,10 @@ mod tests {
         assert!(pod(json!({"metadata": {"annotations": {"kubernetes.io/config.mirror": "abc"}}})).mirror);
         assert!(pod(json!({"status": {"phase": "Failed"}})).finished);
         assert!(pod(json!({"metadata": {"deletionTimestamp": "2026-11-22T20:00:00Z"}})).stopping);
+        let going = |grace: u64| {
+            pod(json!({"metadata": {"deletionTimestamp": "2026-11-22T20:00:00Z", "deletionGracePeriodSeconds": grace}}))
+        };
+        assert!(going(0).finished && !going(1).finished, "its kubelet has done with it");
     }
 
     #[test]

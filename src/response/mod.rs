@@ -15,6 +15,7 @@ mod pod_work;
 mod running;
 mod tell;
 mod turn;
+mod volumes;
 mod written;
 
 #[cfg(test)]

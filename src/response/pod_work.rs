@@ -151,9 +151,13 @@ impl Pods {
     }
 
     /// Takes in a pod as the API server now shows it.
-    fn take_in(&mut self, pod: &Pod, terms: &Terms) {
+    fn take_in(&mut self, pod: &Pod, terms: &Terms, now: Moment) {
         if let Some(known) = self.of(&pod.id.uid) {
             known.seen = true;
+            if pod.finished {
+                // The object may stay for a finalizer's sake; nothing runs in it any more.
+                known.gone_at.get_or_insert(now);
+            }
             known.stopping |= pod.stopping;
             known.cut |= pod.cut;
             known.has_claims |= !pod.claims.is_empty();

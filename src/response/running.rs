@@ -17,6 +17,7 @@ use super::plan;
 use super::pod_work::Pods;
 use super::tell::Tell;
 use super::turn::{Turn, tenths};
+use super::volumes::Volumes;
 use crate::config::Terms;
 use crate::hooks::{Hook, Phase};
 use crate::instance::Instance;
@@ -77,8 +78,7 @@ pub struct Running {
     /// `None`: asked for, not told yet.
     found_hooks: Option<Vec<Hook>>,
     pub local_drain: LocalDrain,
-    volumes_released: bool,
-    node_watch: Option<u64>,
+    volumes: Volumes,
     revisions: Revisions,
 }
 
@@ -128,8 +128,7 @@ impl Running {
             tell: Tell::default(),
             found_hooks: None,
             local_drain: LocalDrain::default(),
-            volumes_released: false,
-            node_watch: None,
+            volumes: Volumes::default(),
             revisions: Revisions::default(),
         }
     }
@@ -193,8 +192,7 @@ impl Running {
             }
             Event::NodeSeen { number, node } => {
                 self.line.heard(turn, number);
-                self.node_watch = Some(number);
-                self.volumes_released |= node.volumes.len() <= self.pods.claims_that_stay();
+                self.volumes.seen(turn, number, node.volumes, self.pods.claims_that_stay());
             }
             Event::WatchEnded { number, answer } => self.watch_ended(turn, number, answer),
             Event::HookStarted { number, started } => {
@@ -265,9 +263,7 @@ impl Running {
             Some(Answer::Nothing(_)) => self.line.failed(number),
             _ => self.line.heard(turn, number),
         };
-        if self.node_watch == Some(number) {
-            self.node_watch = None;
-        }
+        self.volumes.watch_ended(turn, number);
         if let Some(Answer::Refused(refusal)) = &answer {
             self.note_error(format!(
                 "cannot watch the node's pods: the API server answered {}: {}",
@@ -410,21 +406,20 @@ impl Running {
         format!("{} pods to stop, {total} stay{staying}", self.pods.stop.len())
     }
 
-    /// Names of the namespaces and pods that are left, a few of them.
-    fn names_of_the_left(&self) -> String {
-        let left: BTreeSet<String> = self
-            .pods
-            .stop
-            .iter()
-            .filter(|pod| pod.gone_at.is_none())
-            .map(|pod| format!("{}/{}", pod.id.namespace, pod.id.name))
-            .collect();
-        let mut names: Vec<String> = left.iter().take(5).cloned().collect();
-        if left.len() > names.len() {
-            names.push(format!("{} more", left.len() - names.len()));
-        }
-        names.join(", ")
+    /// Namespaces and names of the pods that are left.
+    fn pods_left(&self) -> BTreeSet<String> {
+        let left = self.pods.stop.iter().filter(|pod| pod.gone_at.is_none());
+        left.map(|pod| format!("{}/{}", pod.id.namespace, pod.id.name)).collect()
     }
+}
+
+/// A few of these names, and how many more there are.
+fn a_few(names: &BTreeSet<String>) -> String {
+    let mut few: Vec<String> = names.iter().take(5).cloned().collect();
+    if names.len() > few.len() {
+        few.push(format!("{} more", names.len() - few.len()));
+    }
+    few.join(", ")
 }
 
 /// `20261122T203343Z`: the time of first sight, which nothing else on this machine has.

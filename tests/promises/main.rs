@@ -19,6 +19,8 @@ mod late_notice;
 mod late_pod;
 mod many_pods;
 mod metadata_service;
+mod namespace_goes_away;
+mod pods_that_do_not_go;
 mod reload;
 mod replaced_pod;
 mod restart;
@@ -26,6 +28,7 @@ mod second_copy;
 mod signals;
 mod silent_api_server;
 mod taints;
+mod volumes;
 mod without_kubernetes;
 
 use std::time::Duration;

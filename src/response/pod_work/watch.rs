@@ -67,7 +67,7 @@ impl Pods {
         }
         self.watch.heard = turn.now;
         match news {
-            PodNews::Seen(pod) => self.take_in(pod, terms),
+            PodNews::Seen(pod) => self.take_in(pod, terms, turn.now),
             PodNews::Gone(pod) => self.gone(pod, turn.now),
             PodNews::Synced => self.synced(turn.now),
         }

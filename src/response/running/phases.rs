@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use log::Level;
 
-use super::Running;
+use super::{Running, a_few};
 use crate::hooks::Phase;
 use crate::moment::Moment;
 use crate::notice::InstanceAction;
 use crate::record::Outcome;
-use crate::response::action::{Action, Request};
-use crate::response::line::Purpose;
 use crate::response::plan;
 use crate::response::pod_work::asks::Rules;
 use crate::response::turn::{Turn, tenths};
@@ -178,7 +176,7 @@ impl Running {
     }
 
     fn waits_for_volumes(&self) -> bool {
-        self.terms.drain.volumes && self.pods.had_claims() && !self.volumes_released
+        self.terms.drain.volumes && self.pods.had_claims() && !self.volumes.released()
     }
 
     /// Looks at the node's volumes once all pods are gone.
@@ -187,13 +185,7 @@ impl Running {
             && self.pods.listed()
             && self.pods.left() == 0
             && self.waits_for_volumes();
-        if wanted && self.node_watch.is_none() && !self.line.under_way(&Purpose::WatchNode) && self.line.open() {
-            self.line.send(turn, Purpose::WatchNode, Request::WatchNode);
-        }
-        if let (false, Some(number)) = (wanted, self.node_watch) {
-            self.node_watch = None;
-            turn.act(Action::EndWatch { number });
-        }
+        self.volumes.watch(turn, &mut self.line, wanted);
     }
 
     fn start_post_drain(&mut self, turn: &mut Turn) {
@@ -239,16 +231,25 @@ impl Running {
         if !self.terms.drains() {
             return;
         }
-        if self.pods.left() == 0 {
+        if let Some(left) = self.what_is_left() {
+            turn.say(Level::Error, format!("response {}: {left}", self.id));
+            self.tell_event("DrainIncomplete", format!("{summary}; {left}"), true);
+            self.note_error(left);
+        } else if self.pods.listed() {
             // Without a list of the pods nobody knows what was drained.
-            if self.pods.listed() {
-                self.tell_event("DrainFinished", summary, false);
-            }
-        } else {
-            let left = self.names_of_the_left();
-            turn.say(Level::Error, format!("response {}: not gone at the deadline: {left}", self.id));
-            self.tell_event("DrainIncomplete", format!("{summary}; not gone: {left}"), true);
+            self.tell_event("DrainFinished", summary, false);
         }
+    }
+
+    /// The pods that are not gone, or else the volumes that are not released.
+    fn what_is_left(&self) -> Option<String> {
+        if self.pods.left() > 0 {
+            return Some(format!("not gone at the deadline: {}", a_few(&self.pods_left())));
+        }
+        if self.phases.drained.is_some() || !self.pods.listed() || !self.waits_for_volumes() {
+            return None;
+        }
+        Some(format!("volumes not released at the deadline: {}", a_few(self.volumes.there())))
     }
 
     /// `78 graceful (3 of them forced past a budget), 0 killed, 0 left`
@@ -275,8 +276,6 @@ impl Running {
     /// Ends what outlives a turn.
     pub fn close(&mut self, turn: &mut Turn) {
         self.pods.end_watch(turn);
-        if let Some(number) = self.node_watch.take() {
-            turn.act(Action::EndWatch { number });
-        }
+        self.volumes.end(turn);
     }
 }

@@ -173,6 +173,34 @@ impl Cluster {
         made["metadata"]["uid"].as_str().expect("a UID").to_owned()
     }
 
+    /// Makes a claim in the node's namespace, bound to a volume of its own; gives the name under which a node has it.
+    pub fn make_volume(&self, node: &TestNode, claim: &str) -> String {
+        let volume = format!("{}-{claim}", node.name);
+        let size = json!({"storage": "1Gi"});
+        let spec = json!({"capacity": size, "accessModes": ["ReadWriteOnce"], "storageClassName": "",
+                          "csi": {"driver": "test.example.com", "volumeHandle": volume},
+                          "claimRef": {"namespace": node.namespace, "name": claim}});
+        let metadata = json!({"name": volume});
+        self.admin.post("/api/v1/persistentvolumes", &json!({"metadata": metadata, "spec": spec})).ok();
+        let spec = json!({"accessModes": ["ReadWriteOnce"], "storageClassName": "", "volumeName": volume,
+                          "resources": {"requests": size}});
+        let path = format!("/api/v1/namespaces/{}/persistentvolumeclaims", node.namespace);
+        self.admin.post(&path, &json!({"metadata": {"name": claim}, "spec": spec})).ok();
+        format!("kubernetes.io/csi/test.example.com^{volume}")
+    }
+
+    /// These volumes are in use on the node and attached to it, as its kubelet and the attach-detach controller say.
+    pub fn attach(&self, node: &TestNode, volumes: &[String]) {
+        let attached: Vec<Value> = volumes.iter().map(|name| json!({"name": name, "devicePath": ""})).collect();
+        let status = json!({"status": {"volumesInUse": volumes, "volumesAttached": attached}});
+        self.admin.patch(&format!("/api/v1/nodes/{}/status", node.name), MERGE, &status).ok();
+    }
+
+    /// Has a namespace go away, with all that is in it.
+    pub fn delete_namespace(&self, name: &str) {
+        self.admin.delete(&format!("/api/v1/namespaces/{name}"), &json!({})).ok();
+    }
+
     /// Makes a budget over the pods with this label, and waits until it counts (`healthy` pods are healthy).
     pub fn make_budget(&self, node: &TestNode, name: &str, app: &str, min_available: usize, healthy: usize) {
         let base = format!("/apis/policy/v1/namespaces/{}/poddisruptionbudgets", node.namespace);

@@ -1,7 +1,8 @@
 //! A kubelet that runs no containers: pods that are to go are gone after the time that their app takes to stop.
 //!
 //! As the real one: the grace at first sight sets the timer (a shorter one later stops nothing sooner), a container
-//! that is cut at the end of its grace shows exit code 137 in the status, then the object is deleted for good.
+//! that is cut at the end of its grace shows exit code 137 in the status, then the object is deleted for good. One that
+//! never ran shows 137 too, at no time (kubernetes/kubernetes `pkg/kubelet/status/status_manager.go`, `TerminatePod`).
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, STRATEGIC};
 use crate::cluster::{Cluster, TestNode, now};
-use crate::pods::STOP_SECONDS;
+use crate::pods::{NEVER, STOP_SECONDS};
 
 /// The running stand-in; it does nothing more once this is dropped.
 pub struct Kubelet {
@@ -70,25 +71,36 @@ fn follow(admin: &Client, node: &TestNode, ended: &Arc<AtomicBool>) {
 /// Runs the end of a pod: TERM at once, KILL at the end of the grace, whichever ends it.
 fn stop(admin: &Client, pod: &Value, ended: &AtomicBool) {
     let grace = Duration::from_secs(pod["metadata"]["deletionGracePeriodSeconds"].as_u64().unwrap_or(30));
-    let annotation = pod["metadata"]["annotations"][STOP_SECONDS].as_str().and_then(|s| s.parse().ok());
-    let needs = Duration::from_secs_f64(annotation.unwrap_or(0.1));
+    let annotation = pod["metadata"]["annotations"][STOP_SECONDS].as_str();
+    if annotation == Some(NEVER) {
+        return;
+    }
+    let needs = Duration::from_secs_f64(annotation.and_then(|seconds| seconds.parse().ok()).unwrap_or(0.1));
     thread::sleep(needs.min(grace));
     if ended.load(Ordering::SeqCst) {
         return;
     }
     let path = format!("/api/v1/namespaces/{}/pods/{}", text(pod, "/metadata/namespace"), text(pod, "/metadata/name"));
-    let (code, reason) = if needs > grace { (137, "Error") } else { (0, "Completed") };
-    let terminated = json!({"exitCode": code, "reason": reason, "finishedAt": now(), "startedAt": now()});
+    let ran = pod.pointer("/status/containerStatuses/0/state/waiting").is_none();
+    let (phase, state) = match (ran, needs > grace) {
+        (true, false) => ("Succeeded", terminated(0, "Completed", &now())),
+        (true, true) => ("Failed", terminated(137, "Error", &now())),
+        (false, _) => ("Failed", json!({"exitCode": 137, "reason": "ContainerStatusUnknown"})),
+    };
     let container = json!({"name": "c", "image": "i", "imageID": "i", "restartCount": 0, "ready": false,
-                           "started": false, "state": {"terminated": terminated}});
+                           "started": false, "state": {"terminated": state}});
     let patch = json!({
         "metadata": {"uid": text(pod, "/metadata/uid")},
-        "status": {"containerStatuses": [container], "conditions": [{"type": "Ready", "status": "False"}]},
+        "status": {"phase": phase, "containerStatuses": [container], "conditions": [{"type": "Ready", "status": "False"}]},
     });
     // A pod that somebody removed meanwhile is gone all the same.
     admin.patch(&format!("{path}/status"), STRATEGIC, &patch);
     let options = json!({"gracePeriodSeconds": 0, "preconditions": {"uid": text(pod, "/metadata/uid")}});
     admin.delete(&path, &options);
+}
+
+fn terminated(code: u8, reason: &str, now: &str) -> Value {
+    json!({"exitCode": code, "reason": reason, "finishedAt": now, "startedAt": now})
 }
 
 fn text(object: &Value, pointer: &str) -> String {

@@ -6,8 +6,11 @@ use serde_json::{Value, json};
 
 use crate::cluster::now;
 
-/// How long the app of a pod takes to stop, in seconds, as the kubelet's stand-in reads it.
+/// How long the app of a pod takes to stop, in seconds, as the kubelet's stand-in reads it; or [`NEVER`].
 pub const STOP_SECONDS: &str = "test/stop-seconds";
+
+/// The kubelet never gets to the end of that pod, and removes nothing.
+pub const NEVER: &str = "never";
 
 /// A pod with one container.
 #[derive(Clone, Debug)]
@@ -19,6 +22,8 @@ pub struct PodSpec {
     priority_class: String,
     owner: Option<(&'static str, &'static str)>,
     phase: &'static str,
+    finalizers: Vec<String>,
+    claims: Vec<String>,
 }
 
 impl PodSpec {
@@ -33,6 +38,8 @@ impl PodSpec {
             priority_class: String::new(),
             owner: Some(("apps/v1", "ReplicaSet")),
             phase: "Running",
+            finalizers: Vec::new(),
+            claims: Vec::new(),
         }
     }
 
@@ -50,6 +57,23 @@ impl PodSpec {
     /// How long its app takes to stop.
     pub fn stops_in(self, seconds: f64) -> PodSpec {
         self.annotation(STOP_SECONDS, &seconds.to_string())
+    }
+
+    /// Its kubelet hangs on it.
+    pub fn never_stops(self) -> PodSpec {
+        self.annotation(STOP_SECONDS, NEVER)
+    }
+
+    /// A finalizer that nobody removes keeps the object.
+    pub fn finalizer(mut self, name: &str) -> PodSpec {
+        self.finalizers.push(name.to_owned());
+        self
+    }
+
+    /// A volume of the claim of this name.
+    pub fn claim(mut self, name: &str) -> PodSpec {
+        self.claims.push(name.to_owned());
+        self
     }
 
     pub fn label(mut self, name: &str, value: &str) -> PodSpec {
@@ -90,6 +114,12 @@ impl PodSpec {
         self
     }
 
+    /// Bound, and its image cannot be pulled.
+    pub fn pulling(mut self) -> PodSpec {
+        self.phase = "Pulling";
+        self
+    }
+
     /// A finished one.
     pub fn succeeded(mut self) -> PodSpec {
         self.phase = "Succeeded";
@@ -105,6 +135,13 @@ impl PodSpec {
                 "containers": [{"name": "c", "image": "i"}],
             },
         });
+        if !self.finalizers.is_empty() {
+            object["metadata"]["finalizers"] = json!(self.finalizers);
+        }
+        if !self.claims.is_empty() {
+            let volume = |claim: &String| json!({"name": claim, "persistentVolumeClaim": {"claimName": claim}});
+            object["spec"]["volumes"] = self.claims.iter().map(volume).collect();
+        }
         if let Some((version, kind)) = self.owner {
             object["metadata"]["ownerReferences"] = json!([{
                 "apiVersion": version, "kind": kind, "name": self.labels["app"], "controller": true,
@@ -120,16 +157,19 @@ impl PodSpec {
     /// What its kubelet says of it then; nothing of one that is pending.
     pub fn status(&self) -> Option<Value> {
         let now = now();
-        let (ready, state) = match self.phase {
-            "Running" => ("True", json!({"running": {"startedAt": now}})),
-            "Succeeded" => ("False", json!({"terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": now}})),
+        let (phase, ready, state) = match self.phase {
+            "Running" => ("Running", "True", json!({"running": {"startedAt": now}})),
+            "Succeeded" => {
+                ("Succeeded", "False", json!({"terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": now}}))
+            }
+            "Pulling" => ("Pending", "False", json!({"waiting": {"reason": "ImagePullBackOff"}})),
             _ => return None,
         };
         let container = json!({"name": "c", "image": "i", "imageID": "i", "restartCount": 0, "ready": ready == "True",
                                "started": ready == "True", "state": state});
         let condition = |kind: &str| json!({"type": kind, "status": ready, "lastTransitionTime": now});
         Some(json!({"status": {
-            "phase": self.phase, "startTime": now, "containerStatuses": [container],
+            "phase": phase, "startTime": now, "containerStatuses": [container],
             "conditions": [condition("Ready"), condition("ContainersReady")],
         }}))
     }
