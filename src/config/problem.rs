@@ -44,7 +44,7 @@ impl fmt::Display for Origin {
             Origin::BuiltIn => f.write_str("built-in"),
             Origin::File { path, line: None } => write!(f, "{}", path.display()),
             Origin::File { path, line: Some(line) } => write!(f, "{}:{line}", path.display()),
-            Origin::Environment(name) => write!(f, "environment {name}"),
+            Origin::Environment(name) => write!(f, "environment {}", plain(name)),
             Origin::Flag(name) => write!(f, "--{name}"),
         }
     }
