@@ -27,7 +27,8 @@ const UNKNOWN_AGAIN_AFTER: Duration = Duration::from_millis(250);
 /// After so many a 404 is a refusal like any other.
 const UNKNOWN_TRIES: u32 = 4;
 
-/// A refused DELETE is repeated after this long: there is no budget to wait for.
+/// A refused DELETE is repeated after this long, whatever Retry-After says: there is no budget to wait for, and each
+/// second is one of the pod's grace.
 const DELETE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What the response as a whole allows at this moment.
@@ -128,9 +129,9 @@ impl PodWork {
         let wait = match self.forced {
             _ if unknown => UNKNOWN_AGAIN_AFTER,
             true => DELETE_AGAIN_AFTER,
-            false => plan::repeat_after(self.refusals, self.luck()),
+            false => plan::repeat_after(self.refusals, self.luck()).max(refusal.retry_after.unwrap_or_default()),
         };
-        self.not_before = turn.now + wait.max(refusal.retry_after.unwrap_or_default());
+        self.not_before = turn.now + wait;
         let reason = format!("the API server answered {}: {}", refusal.status, refusal.message);
         turn.say(Level::Debug, format!("cannot evict {}/{}: {reason}", self.id.namespace, self.id.name));
         self.reason = Some(reason);

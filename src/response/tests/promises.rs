@@ -118,6 +118,17 @@ fn a_pod_behind_a_closed_budget_is_forced_at_its_force_time_and_not_before() {
 }
 
 #[test]
+fn a_refused_delete_is_repeated_each_second_whatever_the_api_server_would_rather_have() {
+    let mut world = World::new();
+    let pod = world.pod("a", 60, 5);
+    (pod.budget_opens, pod.undeletable_until) = (Some(at(3600.0)), at(60.5));
+    world.interrupt(120);
+    world.run(120.0);
+    let (when, how, _) = asked(&world, "a")[0];
+    assert!(how == "delete" && (60.5..61.6).contains(&when), "{how} at {when}");
+}
+
+#[test]
 fn evictions_that_a_budget_refuses_are_repeated_after_1_2_4_and_then_5_seconds() {
     let mut world = World::new();
     world.pod("db", 60, 5).budget_opens = Some(at(20.0));

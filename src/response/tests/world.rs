@@ -39,6 +39,8 @@ pub struct SimPod {
     pub appears: Moment,
     /// The API server's admission does not know it for so long, and answers 404.
     pub unknown_for: Duration,
+    /// Until then a DELETE is answered 503, with a Retry-After of an hour.
+    pub undeletable_until: Moment,
     pub stopping_since: Option<(Moment, Duration)>,
     pub gone: bool,
     /// Asks by EVICT or DELETE that were accepted, with the grace they carried.
@@ -140,6 +142,7 @@ impl World {
             budget_opens: None,
             appears: at(0.0),
             unknown_for: Duration::ZERO,
+            undeletable_until: at(0.0),
             stopping_since: None,
             gone: false,
             asks: Vec::new(),
@@ -335,7 +338,7 @@ impl World {
             Request::ReadNode => Answered::Node(self.node.clone()),
             Request::PatchNode(_) => self.patch_node(),
             Request::Evict { pod, grace } => Answered::Other(self.evict(&pod, grace)),
-            Request::Delete { pod, grace } => Answered::Other(self.ask(&pod, "delete", Some(grace))),
+            Request::Delete { pod, grace } => Answered::Other(self.delete(&pod, grace)),
             _ => Answered::Other(Answer::Accepted),
         };
         self.later(back, Due::Tell(life, Event::Answered { number, uid, answered }));
@@ -375,6 +378,14 @@ impl World {
             return refused(404);
         }
         if closed { refused(429) } else { self.ask(id, "evict", grace) }
+    }
+
+    fn delete(&mut self, id: &PodId, grace: Duration) -> Answer {
+        if self.pods.get(&id.uid).is_some_and(|pod| self.now < pod.undeletable_until) {
+            let message = "answered 503".to_owned();
+            return Answer::Refused(Refusal { status: 503, message, causes: Vec::new(), retry_after: Some(s(3600)) });
+        }
+        self.ask(id, "delete", Some(grace))
     }
 
     fn ask(&mut self, id: &PodId, how: &'static str, grace: Option<Duration>) -> Answer {
