@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rustls::CertificateError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -13,6 +14,7 @@ use ureq::http::{Method, Request as HttpRequest, Response, StatusCode, header};
 use ureq::{Agent, Body, Timeout};
 
 use super::link::Link;
+use crate::moment::Timestamp;
 use crate::objects::{Answer, Refusal};
 
 /// The largest answer that is read, in bytes. A node has tens of kilobytes; etcd takes objects of 1.5 MiB, and a page of
@@ -229,12 +231,28 @@ pub fn is_pace(error: &io::Error) -> bool {
         .is_some_and(|e| matches!(e, ureq::Error::Timeout(Timeout::PerRead)))
 }
 
+/// Whether a certificate was refused for the time of day.
+fn is_about_time(error: &io::Error) -> bool {
+    use CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+    let why = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(
+        why,
+        Some(rustls::Error::InvalidCertificate(
+            Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. }
+        ))
+    )
+}
+
 /// What went wrong, for a person. ureq's errors hold no header and no body.
 fn reason(error: &ureq::Error) -> String {
     match error {
         ureq::Error::Timeout(Timeout::Connect) => "no connection in time".to_owned(),
         ureq::Error::Timeout(_) => "no answer in time".to_owned(),
         ureq::Error::HostNotFound => "the server's name has no address".to_owned(),
+        ureq::Error::Io(e) if is_about_time(e) => {
+            let now = Timestamp::now();
+            format!("the server's certificate is not valid at {now}; is this machine's clock right? ({e})")
+        }
         ureq::Error::Io(e) => e.to_string(),
         other => other.to_string(),
     }

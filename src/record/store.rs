@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
-use super::Record;
+use serde::Deserialize;
+
+use super::{ClockWritten, Record};
 
 /// How many records are kept.
 const KEPT: usize = 20;
@@ -66,14 +68,37 @@ impl Store {
         Store { folder: state.join("responses") }
     }
 
-    /// The newest record. One that cannot be read is set aside and passed over: it must not stop the next response.
+    /// The newest record of this boot; where there is none, the one with the latest name. Names are times, and a clock
+    /// that was wrong in an earlier boot, or was set since, must not hide the response that is to be taken up.
+    ///
+    /// One that cannot be read is named in the log and passed over: it must not stop a response. Where it has the
+    /// latest name it is set aside.
     ///
     /// # Errors
-    /// When the newest is broken, or the folder cannot be read. A folder that is not there holds no record.
-    pub fn newest(&self) -> Result<Option<Record>, Error> {
-        let Some(path) = self.records()?.pop() else { return Ok(None) };
+    /// When the folder cannot be read. A folder that is not there holds no record.
+    pub fn newest(&self, boot_id: &str) -> Result<Option<Record>, Error> {
+        let mut paths = self.records()?;
+        let latest = loop {
+            let Some(path) = paths.pop() else { return Ok(None) };
+            match self.read(path) {
+                Ok(record) => break record,
+                Err(error) => log::error!("{error}"),
+            }
+        };
+        let clocks = paths.into_iter().filter_map(|path| Some((clock_of(&path)?, path)));
+        let of_this_boot = clocks.filter(|(clock, _)| clock.boot_id == boot_id);
+        let newest = of_this_boot.max_by(|(a, _), (b, _)| a.boottime_seconds.total_cmp(&b.boottime_seconds));
+        match newest {
+            Some((clock, path)) if latest.clock.boot_id != boot_id || later(&clock, &latest.clock) => {
+                self.read(path).map(Some)
+            }
+            _ => Ok(Some(latest)),
+        }
+    }
+
+    fn read(&self, path: PathBuf) -> Result<Record, Error> {
         let text = read_bounded(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
-        super::read(&text).map(Some).map_err(|reason| self.set_aside(path, reason))
+        super::read(&text).map_err(|reason| self.set_aside(path, reason))
     }
 
     fn set_aside(&self, path: PathBuf, reason: String) -> Error {
@@ -105,21 +130,36 @@ impl Store {
     pub fn write(&self, id: &str, text: &[u8]) -> Result<(), Error> {
         let path = self.folder.join(format!("{id}.json"));
         let new = !path.exists();
-        write_whole(&path, text).map_err(|source| Error::Write { path, source })?;
+        write_whole(&path, text).map_err(|source| Error::Write { path: path.clone(), source })?;
         if new {
-            self.drop_the_oldest();
+            self.drop_the_oldest(&path);
         }
         Ok(())
     }
 
-    fn drop_the_oldest(&self) {
+    /// `new` stays, whatever its name: it may be of a clock that was set back.
+    fn drop_the_oldest(&self, new: &Path) {
         let records = self.records().unwrap_or_default();
-        for path in records.iter().rev().skip(KEPT) {
+        for path in records.iter().rev().filter(|path| *path != new).skip(KEPT - 1) {
             if let Err(error) = fs::remove_file(path) {
                 log::warn!("cannot remove the old record {}: {error}", path.display());
             }
         }
     }
+}
+
+/// The clocks at the first sight of the response in a file that is a record.
+fn clock_of(path: &Path) -> Option<ClockWritten> {
+    #[derive(Deserialize)]
+    struct OfRecord {
+        clock: ClockWritten,
+    }
+    let text = read_bounded(path).ok()?;
+    serde_json::from_slice::<OfRecord>(&text).ok().map(|record| record.clock)
+}
+
+fn later(a: &ClockWritten, b: &ClockWritten) -> bool {
+    a.boottime_seconds > b.boottime_seconds
 }
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
@@ -215,12 +255,25 @@ mod tests {
     }
 
     #[test]
+    fn a_record_that_was_just_written_is_kept_whatever_its_name() {
+        let folder = folder();
+        let store = Store::new(&folder);
+        for day in 10..35 {
+            store.write(&format!("209911{day}T000000Z"), b"{}").unwrap();
+        }
+        store.write("20261122T203343Z", b"{}").unwrap();
+        let kept = store.records().unwrap();
+        assert_eq!(kept.len(), KEPT);
+        assert!(kept[0].ends_with("20261122T203343Z.json"), "{kept:?}");
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
     fn a_broken_record_is_set_aside_and_named() {
         let folder = folder();
         let store = Store::new(&folder);
         store.write("20261122T203343Z", b"{\"version\":1,").unwrap();
-        assert!(matches!(store.newest(), Err(Error::Broken { .. })));
-        assert!(store.newest().unwrap().is_none());
+        assert!(store.newest("").unwrap().is_none());
         assert!(folder.join("responses/20261122T203343Z.broken").exists());
         fs::remove_dir_all(folder).unwrap();
     }

@@ -29,6 +29,7 @@ mod signals;
 mod silent_api_server;
 mod taints;
 mod volumes;
+mod wall_clock;
 mod without_kubernetes;
 
 use std::time::Duration;

@@ -166,12 +166,13 @@ impl Driver {
 
     /// Takes up the response that an earlier life of the daemon left.
     fn take_up(&mut self) {
-        let record = match self.store.newest() {
+        let boot_id = Clock::read().boot_id;
+        let record = match self.store.newest(&boot_id) {
             Ok(Some(record)) => record,
             Ok(None) => return,
             Err(error) => return log::error!("{error}"),
         };
-        let (actions, closed) = self.guard.take_up(record, &Clock::read().boot_id, Moment::now());
+        let (actions, closed) = self.guard.take_up(record, &boot_id, Moment::now());
         if let Some(closed) = closed {
             self.write_record(0, &closed);
         }

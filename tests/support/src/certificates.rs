@@ -15,6 +15,9 @@ use rcgen::{
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+/// Certificates of servers are good for this long, and were before.
+const DAY: Duration = Duration::from_secs(86400);
+
 /// The object identifiers of the two parts of a subject that Kubernetes reads (RFC 5280, appendix A.1).
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 const ORGANIZATION: &[u8] = &[0x55, 0x04, 0x0a];
@@ -73,25 +76,24 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.distinguished_name = named(&[(DnType::OrganizationName, group), (DnType::CommonName, user)]);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.not_before = (SystemTime::now() - Duration::from_secs(60)).into();
         params.not_after = (SystemTime::now() + lifetime).into();
         self.sign(params)
     }
 
-    /// A server's certificate for these names and addresses.
+    /// A server's certificate for these names and addresses, good for a day, and for the day before.
     pub fn server(&self, names: &[&str]) -> Identity {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("names of a server");
         params.distinguished_name = named(&[(DnType::CommonName, "kube-apiserver")]);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.not_before = (SystemTime::now() - DAY).into();
+        params.not_after = (SystemTime::now() + DAY).into();
         self.sign(params)
     }
 
     fn sign(&self, mut params: CertificateParams) -> Identity {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.not_before = (SystemTime::now() - Duration::from_secs(60)).into();
-        if params.not_after.year() > 3000 {
-            params.not_after = (SystemTime::now() + Duration::from_secs(86400)).into();
-        }
         let key = KeyPair::generate().expect("make a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("sign a certificate");
         Identity { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() }

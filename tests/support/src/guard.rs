@@ -70,6 +70,11 @@ impl Setup {
         }
     }
 
+    /// Runs this program and no other, whatever `SPOT_GUARD_TEST_BINARY` says.
+    pub fn program(self, program: &str) -> Setup {
+        Setup { program: PathBuf::from(program), ..self }
+    }
+
     pub fn imds(self, imds: &Imds) -> Setup {
         self.argument("--imds-endpoint").argument(&imds.endpoint())
     }

@@ -21,4 +21,5 @@ pub mod record;
 pub mod replicas;
 pub mod sightings;
 pub mod wait;
+pub mod wall_clock;
 pub mod world;
