@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -359,6 +359,19 @@ fn a_kubeconfig_that_appears_later_is_found() {
         let ready = Standing::Ready { node_name: node.name.clone(), doubt: None };
         wait::expect("ready", PATIENCE, || kept.told.try_iter().find(|standing| *standing == ready));
     }
+}
+
+#[test]
+fn a_keeper_that_is_over_tells_nothing_more_of_what_it_still_tried() {
+    let cluster = Cluster::for_test();
+    let (node, folder) = (cluster.make_node("over", INSTANCE), Folder::new("over"));
+    let faults = Faults::before(cluster.server());
+    let configs = Kubeconfigs::new(&cluster, &node.name, folder.path()).through(&faults.server());
+    faults.hang();
+    let kept = Kept::start(&settings(&configs.combined()));
+    wait::expect("it tries", PATIENCE, || (faults.accepted() > 0).then_some(()));
+    drop(kept.keeper);
+    assert_eq!(kept.told.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected));
 }
 
 #[test]

@@ -57,6 +57,13 @@ impl Keeper {
             tell(Standing::None("kubernetes.mode is off".to_owned()));
             return keeper;
         }
+        let wanted = shared.clone();
+        // What comes of an attempt that outlives the handle is no longer true: another keeper may be at work.
+        let tell = move |standing| {
+            if !wanted.is_over() {
+                tell(standing)
+            }
+        };
         let rounds = Rounds::new(settings.clone(), dry_run, instance_id, Telling::new(tell), shared);
         let thread = thread::Builder::new().name("keeper".to_owned()).stack_size(STACK);
         if let Err(e) = thread.spawn(move || rounds.go()) {
@@ -87,6 +94,10 @@ impl Drop for Keeper {
 }
 
 impl Shared {
+    fn is_over(&self) -> bool {
+        self.wake.lock().unwrap_or_else(PoisonError::into_inner).over
+    }
+
     /// Waits for the next round; whether there is a hurry. `None`: it is over.
     fn wait(&self, tick: Duration) -> Option<bool> {
         let wake = self.wake.lock().unwrap_or_else(PoisonError::into_inner);
