@@ -175,4 +175,7 @@ pub struct LocalDrainWritten {
     pub active: bool,
     /// Started without a list of the pods.
     pub blind: bool,
+    /// When the pods became known after that.
+    #[serde(default)]
+    pub blind_until: Option<Timestamp>,
 }

@@ -37,6 +37,8 @@ pub enum Purpose {
     /// Asking the pod of that UID.
     Ask(String),
     Mark(String),
+    /// To know whether the API server still answers.
+    Probe,
     Tell,
 }
 
@@ -64,6 +66,8 @@ pub struct Line {
     latest_took: VecDeque<Duration>,
     /// Counts how often the connections were given up for new ones.
     renewals: u32,
+    /// Of the requests that were answered, the latest went out then.
+    answered_up_to: Moment,
 }
 
 impl Line {
@@ -126,6 +130,11 @@ impl Line {
         self.flights.values().any(|flight| flight.purpose == *purpose)
     }
 
+    /// Whether a request that went out at that moment or later was answered.
+    pub fn answered_since(&self, moment: Moment) -> bool {
+        self.answered_up_to >= moment
+    }
+
     /// How many more asks may be sent now.
     pub fn free_slots(&self) -> usize {
         let taken = self.flights.values().filter(|flight| matches!(flight.purpose, Purpose::Ask(_) | Purpose::Mark(_)));
@@ -141,6 +150,7 @@ impl Line {
     /// given up.
     pub fn heard(&mut self, turn: &mut Turn, number: u64) -> Option<Flight> {
         let flight = self.flights.remove(&number);
+        self.answered_up_to = flight.iter().map(|flight| flight.sent).fold(self.answered_up_to, Moment::max);
         if let Some(flight) = &flight {
             self.latest_took.push_back(turn.now.since(flight.sent));
             if self.latest_took.len() > LATEST {

@@ -96,9 +96,9 @@ pub fn turn(critical: bool, force_time: Moment, now: Moment) -> (bool, Moment) {
 }
 
 /// How many requests may be under way at once: 16 keep a quick API server busy. Where an answer takes longer than
-/// 200 ms, so many more that as many pods are asked in a second all the same; 64 at most, as each takes memory.
+/// 100 ms, so many more that as many pods are asked in a second all the same; 64 at most, as each takes memory.
 pub fn slots(an_answer_takes: Duration) -> usize {
-    let enough = an_answer_takes.as_millis() * 16 / 200;
+    let enough = an_answer_takes.as_millis() * 16 / 100;
     usize::try_from(enough).unwrap_or(64).clamp(16, 64)
 }
 
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn a_slow_api_server_gets_more_requests_at_once_and_never_more_than_64() {
         let slots = |ms| slots(Duration::from_millis(ms));
-        assert_eq!([0, 200, 300, 400, 800, 15_000].map(slots), [16, 16, 24, 32, 64, 64]);
+        assert_eq!([0, 100, 150, 200, 400, 15_000].map(slots), [16, 16, 24, 32, 64, 64]);
     }
 
     #[test]

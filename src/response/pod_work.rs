@@ -39,6 +39,8 @@ pub struct PodWork {
     refused: bool,
     refusals: u32,
     not_before: Moment,
+    /// When it was first asked, whatever the answer, in this life of the daemon.
+    pub tried_at: Option<Moment>,
     /// The latest ask: its number and when it went out.
     sent: Option<(u64, Moment)>,
     /// When its DisruptionTarget condition went out, and whether that was answered.
@@ -74,6 +76,7 @@ impl PodWork {
             refused: false,
             refusals: 0,
             not_before: Moment::default(),
+            tried_at: None,
             sent: None,
             marked: None,
             seen: false,

@@ -165,11 +165,17 @@ impl Running {
             return;
         }
         let deadline = notice::deadline(sighting);
+        if deadline.at < self.deadline.at {
+            self.start_blind_waves_anew(turn);
+        }
         let nearer = deadline.at < self.deadline.at || (deadline.overdue && !self.deadline.overdue);
-        if !nearer && sighting.action == self.notice.action {
+        // A hibernation that was announced has begun.
+        let hibernates = self.notice.action == InstanceAction::Hibernate;
+        let action = if hibernates { InstanceAction::Hibernate } else { sighting.action };
+        if !nearer && action == self.notice.action {
             return;
         }
-        let changed = Notice { action: sighting.action, time: sighting.time, ..self.notice.clone() };
+        let changed = Notice { action, time: sighting.time, ..self.notice.clone() };
         self.earlier_notices.push(std::mem::replace(&mut self.notice, changed));
         self.deadline.at = self.deadline.at.min(deadline.at);
         self.deadline.overdue |= deadline.overdue;
@@ -221,7 +227,7 @@ impl Running {
         };
         // Whatever became of the request's number, what it says about a pod holds.
         match (uid, flight, answered) {
-            (Some(uid), Some(Flight { purpose: Purpose::Mark(_), .. }), _) => self.pods.marked(&uid),
+            (_, Some(Flight { purpose: Purpose::Mark(uid), .. }), _) => self.pods.marked(&uid),
             (Some(uid), _, Answered::Other(answer)) => {
                 self.pods.answered(turn, &uid, &answer);
                 self.changed();
@@ -270,7 +276,7 @@ impl Running {
                 refusal.status, refusal.message
             ));
         }
-        self.pods.watch_ended(turn, number, answer.is_some());
+        self.pods.watch_ended(turn, number, answer.as_ref());
     }
 
     /// Does all that is due.
@@ -302,7 +308,7 @@ impl Running {
         (self.tell.is_empty() && self.hooks.all_ended()) || turn.has_come(ended + LAST_WORDS)
     }
 
-    fn in_time(&self, turn: &mut Turn) -> bool {
+    pub(super) fn in_time(&self, turn: &mut Turn) -> bool {
         !turn.has_come(self.deadline.at)
     }
 
@@ -320,6 +326,7 @@ impl Running {
         let rules = self.rules(turn, cluster);
         self.pods.ask(turn, &mut self.line, &rules);
         self.pods.watch(turn, &mut self.line);
+        self.probe(turn);
         self.watch_volumes(turn);
     }
 

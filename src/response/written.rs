@@ -63,6 +63,7 @@ pub fn write(running: &Running) -> Record {
             wave: running.local_drain.wave,
             active: running.local_drain.active,
             blind: running.local_drain.blind,
+            blind_until: times.write(running.local_drain.blind_until),
         },
         outcome: outcome(running),
         errors: running.errors.clone(),
@@ -179,6 +180,7 @@ pub fn read(record: Record) -> Running {
         wave: record.local_drain.wave,
         active: record.local_drain.active,
         blind: record.local_drain.blind,
+        blind_until: times.read(record.local_drain.blind_until),
         ..LocalDrain::default()
     };
     running

@@ -101,10 +101,10 @@ impl Requests {
     }
 }
 
-/// The pod that a request is about.
+/// The pod that a request asks to stop.
 fn uid(request: &Request) -> Option<String> {
     match request {
-        Request::Evict { pod, .. } | Request::Delete { pod, .. } | Request::MarkDisrupted(pod) => Some(pod.uid.clone()),
+        Request::Evict { pod, .. } | Request::Delete { pod, .. } => Some(pod.uid.clone()),
         _ => None,
     }
 }

@@ -63,9 +63,9 @@ impl PodWork {
         let forced_from = if rules.at_once { turn.now } else { force_time };
         let unanswered = self.sent.filter(|(number, _)| line.flying(Some(*number)) && !line.silent());
         if let Some((_, sent)) = unanswered {
-            // An eviction that is not answered by the force time gets this much more before a DELETE goes beside it.
+            // An ask that is not answered by the force time gets this much more before a DELETE goes beside it.
             let patience = sent.max(forced_from) + line.patience();
-            return if !self.forced && turn.has_come(patience) { self.step_when_forced(turn) } else { None };
+            return if turn.has_come(patience) { self.step_when_forced(turn) } else { None };
         }
         if !self.refused {
             let allowed = rules.open || turn.has_come(force_time);
@@ -100,6 +100,7 @@ impl PodWork {
 
     fn take(&mut self, turn: &mut Turn, line: &mut Line, step: Step, drain_end: Moment) {
         let uid = self.id.uid.clone();
+        self.tried_at.get_or_insert(turn.now);
         match step {
             Step::Mark => {
                 self.marked = Some((turn.now, false));
@@ -128,6 +129,7 @@ impl PodWork {
         self.refused |= !unknown;
         let wait = match self.forced {
             _ if unknown => UNKNOWN_AGAIN_AFTER,
+            // Each second more is one of its grace.
             true => DELETE_AGAIN_AFTER,
             false => plan::repeat_after(self.refusals, self.luck()).max(refusal.retry_after.unwrap_or_default()),
         };

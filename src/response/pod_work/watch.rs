@@ -5,14 +5,18 @@ use std::time::Duration;
 use super::Pods;
 use crate::config::Terms;
 use crate::moment::Moment;
+use crate::objects::Answer;
 use crate::response::action::{Action, Request};
 use crate::response::event::PodNews;
 use crate::response::line::{Line, Purpose};
 use crate::response::node_work::LOST_AGAIN_AFTER;
 use crate::response::turn::Turn;
 
-/// A watch that says nothing for this long while pods are to go is replaced: it may hang on a dead connection.
+/// A watch that says nothing for this long is replaced: it may hang on a dead connection.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A watch that is refused is tried again after this long; without the list nobody can be asked in time.
+const REFUSED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub struct Watch {
@@ -24,6 +28,8 @@ pub struct Watch {
     heard: Moment,
     not_before: Moment,
     listed: bool,
+    /// One has ended in an unusual way.
+    failed: bool,
 }
 
 impl Watch {
@@ -49,10 +55,15 @@ impl Pods {
         }
     }
 
+    /// Whether another is to take its place. In a silence that is also what tells when the API server is back.
     fn watch_is_stale(&self, turn: &mut Turn, line: &Line) -> bool {
         self.watch.number.is_some()
-            && (self.watch.renewals != line.renewals()
-                || (self.left() > 0 && turn.has_come(self.watch.heard + PATIENCE)))
+            && (line.silent() || self.watch.renewals != line.renewals() || turn.has_come(self.watch.heard + PATIENCE))
+    }
+
+    /// Whether the pods were never listed though that was tried, and `by` has come.
+    pub fn list_is_refused(&self, turn: &mut Turn, by: Moment) -> bool {
+        !self.watch.listed && self.watch.failed && turn.has_come(by)
     }
 
     /// Takes in news. Of several watches that were tried, the first to say something is the one.
@@ -63,6 +74,7 @@ impl Pods {
             self.stop.iter_mut().for_each(|pod| pod.seen = false);
         }
         if self.watch.number != Some(number) {
+            self.note_what_is_true_all_the_same(news, turn.now);
             return self.watch.end(turn, number);
         }
         self.watch.heard = turn.now;
@@ -73,6 +85,20 @@ impl Pods {
         }
     }
 
+    /// What a forgotten watch says about a UID holds.
+    fn note_what_is_true_all_the_same(&mut self, news: &PodNews, now: Moment) {
+        match news {
+            PodNews::Seen(pod) => {
+                if let Some(known) = self.of(&pod.id.uid) {
+                    known.stopping |= pod.stopping;
+                    known.cut |= pod.cut;
+                }
+            }
+            PodNews::Gone(pod) => self.gone(pod, now),
+            PodNews::Synced => {}
+        }
+    }
+
     fn synced(&mut self, now: Moment) {
         self.watch.listed = true;
         for pod in self.stop.iter_mut().filter(|pod| !pod.seen) {
@@ -80,14 +106,18 @@ impl Pods {
         }
     }
 
-    /// A watch has ended; `broken` if it did not end in the usual way.
-    pub fn watch_ended(&mut self, turn: &Turn, number: u64, broken: bool) {
+    /// A watch has ended; `None` if in the usual way.
+    pub fn watch_ended(&mut self, turn: &Turn, number: u64, answer: Option<&Answer>) {
         if self.watch.number == Some(number) {
             self.watch.number = None;
         }
-        if broken {
-            self.watch.not_before = turn.now + LOST_AGAIN_AFTER;
-        }
+        let again_after = match answer {
+            None => return,
+            Some(Answer::Refused(_)) => REFUSED_AGAIN_AFTER,
+            Some(_) => LOST_AGAIN_AFTER,
+        };
+        self.watch.failed = true;
+        self.watch.not_before = turn.now + again_after;
     }
 
     /// Ends the watch: nobody looks at its news any more.

@@ -8,19 +8,30 @@ use super::Running;
 use crate::hooks::{Hook, Phase};
 use crate::moment::Moment;
 use crate::objects::PodId;
+use crate::response::action::Request;
+use crate::response::line::Purpose;
 use crate::response::pod_work::PodWork;
 use crate::response::turn::Turn;
 
-/// Pods whose time comes this soon join a wave; waves follow each other no faster.
+/// Pods whose time comes this soon join a wave.
 const WAVE: Duration = Duration::from_secs(1);
+
+/// Waves follow each other no faster.
+const NEXT_WAVE: Duration = Duration::from_millis(250);
 
 /// A pod that the API server has not let go so long after its last moment is stopped on the machine itself, even if
 /// the API server does answer: its disk may be full, or these credentials may not delete pods.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
 
-/// A kubelet learns of an eviction within milliseconds; of one that was accepted so shortly before a silence it may
-/// never have heard.
-const HEARSAY: Duration = Duration::from_secs(5);
+/// The pods are not known so long after first sight, and what was tried to learn them has failed.
+const LIST_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A kubelet learns of an eviction within milliseconds. So long after an accepted ask the API server must still have
+/// answered something for it to be sure to have heard of it.
+const HEARING_TAKES: Duration = Duration::from_millis(300);
+
+/// A probe that came to nothing is repeated after this long.
+const PROBE_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// What was begun of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +43,9 @@ pub struct LocalDrain {
     pub active: bool,
     /// It was started without knowing the pods, and they are not known yet.
     pub blind: bool,
+    /// When the pods became known after that.
+    pub blind_until: Option<Moment>,
+    pub probed_at: Moment,
 }
 
 impl Running {
@@ -40,15 +54,15 @@ impl Running {
         if !cluster {
             return self.drain_without_cluster(turn);
         }
-        // After the deadline nothing starts any more.
-        if !self.has_hooks(Phase::LocalDrain) || self.phases.ended.is_some() {
+        // After the deadline nothing starts any more; until then pods may still appear.
+        if !self.has_hooks(Phase::LocalDrain) || !self.in_time(turn) {
             return;
         }
         if self.knows_the_pods() {
-            self.name_who_was_stopped_blindly(turn);
+            self.end_the_blind_wave(turn);
             self.start_due_wave(turn);
             self.end_local_drain(turn);
-        } else if self.line.silent() {
+        } else if self.line.silent() || self.pods.list_is_refused(turn, self.notice.first_seen + LIST_PATIENCE) {
             self.drain_blindly(turn);
         }
     }
@@ -71,31 +85,38 @@ impl Running {
             self.local_drain.blind = true;
             turn.say(
                 Level::Warn,
-                "the API server is silent and the pods were never listed: local-drain.d stops each in its time",
+                "the API server has never listed the pods: local-drain.d finds them and stops each in its time",
             );
             self.start_wave(turn, Vec::new());
         }
     }
 
-    /// The pods are known at last: those whose time is over were stopped by the hooks, the others are asked.
-    fn name_who_was_stopped_blindly(&mut self, turn: &mut Turn) {
-        if !std::mem::take(&mut self.local_drain.blind) {
-            return;
+    /// The deadline has come nearer: hooks that look at the pods' times themselves still go by the former one.
+    pub(super) fn start_blind_waves_anew(&mut self, turn: &mut Turn) {
+        if std::mem::take(&mut self.local_drain.blind) {
+            self.hooks.end_waves(turn);
         }
-        self.hooks.end_waves(turn);
-        let drain_end = self.drain_end();
-        for pod in self.pods.stop.iter_mut().filter(|pod| pod.gone_at.is_none()) {
-            if turn.now + WAVE >= pod.force_time(drain_end) {
-                pod.locally_at = Some(turn.now);
-            }
+    }
+
+    /// The pods are known at last: from now on they are named.
+    fn end_the_blind_wave(&mut self, turn: &mut Turn) {
+        if std::mem::take(&mut self.local_drain.blind) {
+            self.local_drain.blind_until = Some(turn.now);
+            self.hooks.end_waves(turn);
+            self.changed_urgently();
         }
-        self.changed_urgently();
+    }
+
+    /// Its containers were stopped on this machine itself, or may have been, by hooks that found it by themselves.
+    fn may_be_stopped(&self, pod: &PodWork) -> bool {
+        let time = in_silence(pod, self.drain_end(), self.all_from());
+        pod.locally_at.is_some() || self.local_drain.blind_until.is_some_and(|until| time <= until)
     }
 
     fn start_due_wave(&mut self, turn: &mut Turn) {
         let due: Vec<usize> = (0..self.pods.stop.len()).filter(|index| self.is_due(turn, *index)).collect();
         let first = self.local_drain.wave == 0;
-        if due.is_empty() || !(first || turn.has_come(self.local_drain.wave_at + WAVE)) {
+        if due.is_empty() || !(first || turn.has_come(self.local_drain.wave_at + NEXT_WAVE)) {
             return;
         }
         let why = if self.line.silent() { "is silent" } else { "does not let them go" };
@@ -121,15 +142,36 @@ impl Running {
     /// When that pod is stopped on this machine itself, as things stand; `None`: others see to it.
     fn local_time(&self, pod: &PodWork) -> Option<Moment> {
         let force_time = pod.force_time(self.drain_end());
-        let in_silence = self.all_from().map_or(force_time - WAVE, |all_from| all_from.min(force_time - WAVE));
+        let in_silence = in_silence(pod, self.drain_end(), self.all_from());
         match (pod.asked(), self.line.silent_since()) {
             // Frozen by the hooks, the kubelet may not get to what it was told.
-            (true, _) if self.local_drain.active => Some(force_time - WAVE),
-            (true, Some(since)) if pod.asked_at.is_some_and(|asked| asked + HEARSAY > since) => Some(in_silence),
+            (true, _) if self.local_drain.active => Some(in_silence),
+            (true, Some(_)) if pod.asked_at.is_some_and(|asked| !self.line.answered_since(asked + HEARING_TAKES)) => {
+                Some(in_silence)
+            }
             (true, _) => None,
             (false, Some(_)) => Some(in_silence),
-            (false, None) => Some(force_time + REFUSAL_PATIENCE),
+            (false, None) if self.hurries() => pod.tried_at.map(|tried| tried + REFUSAL_PATIENCE),
+            (false, None) => pod.tried_at.map(|tried| tried.max(force_time) + REFUSAL_PATIENCE),
         }
+    }
+
+    /// Asks the API server for anything after the last of the accepted asks: were it dead by then, the kubelet might
+    /// not have heard of them, and nothing else would show it while pods are waited for.
+    pub(super) fn probe(&mut self, turn: &mut Turn) {
+        let Some(heard_by) = self.kubelet_hears_by() else { return };
+        let known = self.line.answered_since(heard_by) || self.line.under_way(&Purpose::Probe) || self.line.silent();
+        let due = heard_by.max(self.local_drain.probed_at + PROBE_AGAIN_AFTER);
+        if self.has_hooks(Phase::LocalDrain) && !known && turn.has_come(due) {
+            self.local_drain.probed_at = turn.now;
+            self.line.send(turn, Purpose::Probe, Request::ReadNode);
+        }
+    }
+
+    /// When the kubelet must have heard of all pods that were asked and are not gone, if the API server lives.
+    fn kubelet_hears_by(&self) -> Option<Moment> {
+        let awaited = self.pods.stop.iter().filter(|pod| pod.gone_at.is_none());
+        awaited.filter_map(|pod| pod.asked_at).max().map(|asked| asked + HEARING_TAKES)
     }
 
     /// From when in a silence all pods are stopped on this machine itself, even before their own last moments.
@@ -151,8 +193,9 @@ impl Running {
 
     /// The kubelet may go on once nothing is left that it would start again.
     fn end_local_drain(&mut self, turn: &mut Turn) {
-        let unasked = self.pods.stop.iter().any(|pod| pod.waits() && pod.locally_at.is_some());
-        if !self.local_drain.active || self.line.silent() || !self.pods.listed() || unasked {
+        let unasked = self.pods.stop.iter().any(|pod| pod.waits() && self.may_be_stopped(pod));
+        let heard = self.kubelet_hears_by().is_none_or(|by| self.line.answered_since(by));
+        if !self.local_drain.active || self.line.silent() || !self.pods.listed() || unasked || !heard {
             return;
         }
         self.local_drain.active = false;
@@ -175,4 +218,10 @@ impl Running {
             self.hooks.begin(hooks, Phase::LocalDrain, argument, wave, waiting.clone());
         }
     }
+}
+
+/// When that pod is stopped in a silence: at its last moment, or with all others.
+fn in_silence(pod: &PodWork, drain_end: Moment, all_from: Option<Moment>) -> Moment {
+    let own = pod.force_time(drain_end) - WAVE;
+    all_from.map_or(own, |all_from| all_from.min(own))
 }

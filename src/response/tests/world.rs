@@ -315,9 +315,7 @@ impl World {
 
     fn serve(&mut self, life: u64, number: u64, request: Request) {
         let uid = match &request {
-            Request::Evict { pod, .. } | Request::Delete { pod, .. } | Request::MarkDisrupted(pod) => {
-                Some(pod.uid.clone())
-            }
+            Request::Evict { pod, .. } | Request::Delete { pod, .. } => Some(pod.uid.clone()),
             _ => None,
         };
         let is_watch = matches!(request, Request::WatchPods | Request::WatchNode);
