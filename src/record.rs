@@ -49,8 +49,8 @@ pub struct Record {
 /// Why this is no record of this version; one line.
 pub fn read(text: &[u8]) -> Result<Record, String> {
     // serde's own words quote what they do not understand, whatever stands there.
-    let record: Record =
-        serde_json::from_slice(text).map_err(|error| error.to_string().chars().take(200).collect::<String>())?;
+    let short = |why: String| why.chars().filter(|c| !c.is_control()).take(200).collect::<String>();
+    let record: Record = serde_json::from_slice(text).map_err(|error| short(error.to_string()))?;
     if record.version == VERSION { Ok(record) } else { Err(format!("version {}", record.version)) }
 }
 

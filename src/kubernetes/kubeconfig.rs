@@ -140,7 +140,7 @@ impl fmt::Display for Problem {
             Problem::TooLarge => write!(f, "it is larger than {} KiB", FILE_LIMIT >> 10),
             Problem::NotYaml(why) => write!(f, "it is not valid YAML ({why})"),
             Problem::NoContext => f.write_str("it has no current-context; name one of its contexts there"),
-            Problem::Unknown(kind, name) => write!(f, "it has no {kind} named {name:?}"),
+            Problem::Unknown(kind, name) => write!(f, "it has no {kind} named {:?}", beginning(name)),
             Problem::Missing(key) => write!(f, "{key} is missing"),
             Problem::Wrong(key, expected) => write!(f, "{key} should be {expected}"),
             Problem::Unsupported(key, why) => write!(f, "{key}: {why}"),
@@ -277,6 +277,11 @@ fn source(map: &Yaml, folder: &Path, data: &'static str, file: &'static str) -> 
         return Ok(Some(Source::Data(bytes)));
     }
     Ok(text_at(map, file)?.map(|path| Source::File(folder.join(path))))
+}
+
+/// As much of a name as a message shows.
+pub(super) fn beginning(name: &str) -> &str {
+    name.char_indices().nth(60).and_then(|(end, _)| name.get(..end)).unwrap_or(name)
 }
 
 /// The text at `key`; an empty one is none, as in Go.

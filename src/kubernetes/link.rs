@@ -17,7 +17,7 @@ use ureq::{Agent, Proxy};
 
 use super::addresses::{Addresses, Remembered, host_and_port};
 use super::credentials::{Credentials, CredentialsError, Keys};
-use super::kubeconfig::Kubeconfig;
+use super::kubeconfig::{Kubeconfig, beginning};
 use super::proxy;
 use super::secret::Secret;
 use super::tls::{Narrow, Secured, server_name};
@@ -94,7 +94,9 @@ pub enum LinkError {
 impl fmt::Display for LinkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            LinkError::BadName(key, name) => write!(f, "the kubeconfig's {key} {name:?} is no valid name"),
+            LinkError::BadName(key, name) => {
+                write!(f, "the kubeconfig's {key} {:?} is no valid name", beginning(name))
+            }
             LinkError::Proxy => {
                 f.write_str("the proxy for the API server should be http://[user:password@]host[:port]")
             }

@@ -8,6 +8,7 @@ mod http;
 mod metadata;
 mod output;
 mod record;
+mod response;
 mod settings;
 mod times;
 
@@ -15,7 +16,7 @@ mod times;
 pub type Target = fn(&[u8]);
 
 /// By name; `corpus/NAME` holds what it is fed, and `dictionaries/NAME`, if there is one, words to make more from.
-pub const TARGETS: [(&str, Target); 20] = [
+pub const TARGETS: [(&str, Target); 21] = [
     ("instance-action", metadata::instance_action),
     ("instance", metadata::instance),
     ("metadata-answer", http::metadata_answer),
@@ -30,6 +31,7 @@ pub const TARGETS: [(&str, Target); 20] = [
     ("node-watch", cluster::node_watch),
     ("refusal", cluster::refusal),
     ("record", record::record),
+    ("response", response::response),
     ("configuration", settings::configuration),
     ("environment", settings::environment),
     ("selector", settings::selector),
