@@ -16,7 +16,7 @@ export RUST_TEST_THREADS ?= 8
 # What `make install` installs.
 BINARY ?= $(target_dir)/$(musl)/release/spot-guard
 
-.PHONY: help build release install demo check test test-all simulate figures fuzz clean
+.PHONY: help build release install demo check test test-all simulate figures soak fuzz clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | column -t -s $$'\t'
@@ -54,6 +54,7 @@ test: ## all that must hold before a change lands: check, then a real control pl
 
 test-all: test figures ## test, and all that takes long
 	tests/really cargo test --locked --test promises -- --ignored
+	$(MAKE) --no-print-directory soak MINUTES=4
 	SPOT_GUARD_TEST_WHOLE_WINDOWS=1 tests/really cargo test --locked --test promises away_for_half_the_window
 
 simulate: ## WORLDS (20000) made-up worlds from seed FROM (0) on against the best possible outcome; SEED=17 tells the story of one
@@ -63,6 +64,10 @@ simulate: ## WORLDS (20000) made-up worlds from seed FROM (0) on against the bes
 figures: release ## measure size, memory, CPU and latencies of the release
 	cargo build --locked --workspace --bins
 	tests/really cargo bench --locked --profile dev --bench figures
+
+soak: release ## MINUTES (60) beside everything that fails, in turn: does the daemon recover, and stay as small as it was?
+	cargo build --locked --workspace --bins
+	tests/really cargo bench --locked --profile dev --bench soak -- $(or $(MINUTES),60)
 
 fuzz: ## feed TARGET (empty: all in turn) of tests/fuzz with what libFuzzer makes up, for SECONDS (60) each
 	tests/fuzz/run "$(TARGET)" "$(or $(SECONDS),60)"
