@@ -313,3 +313,21 @@ fn a_kubeconfig_that_comes_after_boot_is_found_and_so_is_its_node_when_it_joins(
     let record = guard.wait_done(seconds(20));
     assert_eq!(record::pod(&record, "web-1")["outcome"], "graceful", "{record:#}");
 }
+
+#[test]
+fn a_plugin_is_not_run_again_for_each_attempt_to_find_the_node() {
+    let world = world("absent");
+    let node = world.cluster.node(&world.node);
+    world.cluster.remove_node(&world.node);
+    let setup = world.setup_without_cluster(PROGRAM);
+    let kubeconfigs = world.kubeconfigs(&setup);
+    let path = kubeconfigs.exec_plugin(V1, seconds(3600));
+    let folder = setup.folder().to_owned();
+    let guard = setup.kubeconfig(&path).start();
+    guard.expect("the node is looked for again and again", seconds(20), || {
+        (world.audit().iter().filter(|request| request.what() == "get nodes").count() >= 3).then_some(())
+    });
+    world.cluster.restore_node(&node);
+    expect_standing(&guard, "ready", "", 15, "the node is there");
+    assert_eq!(Kubeconfigs::new(&world.cluster, &world.node.name, &folder).plugin_runs(), 1);
+}

@@ -142,22 +142,36 @@ fn unused() -> SocketAddr {
     listener.local_addr().expect("the address that is listened on")
 }
 
-#[test]
-fn a_service_that_comes_late_is_found() {
+fn assert_found_after(absence: Duration) {
     let address = unused();
     let guard = setup(&format!("http://{address}")).start();
     guard.wait_line("/latest/", seconds(10));
+    let before = guard.usage();
     // This is the fault: nobody is there for a while.
-    std::thread::sleep(seconds(5));
+    std::thread::sleep(absence);
+    assert_flat([before, before, guard.usage()], "nobody");
     let imds = Imds::start(address).expect("listen where nobody did");
     imds.interrupt("terminate", seconds(30));
     let come = Instant::now();
     guard.wait_record("of the notice", seconds(5), |record| record["notice"].is_object());
     assert!(come.elapsed() < seconds(3), "{:?}", come.elapsed());
-    assert_eq!(told(&guard).len(), 2, "{}", guard.log());
+    let summaries = usize::try_from(absence.as_secs() / 600).expect("a small number");
+    assert_eq!(told(&guard).len(), 2 + summaries, "{}", guard.log());
 }
 
-/// Two hours and a quarter of polls as they are by default, of each kind.
+#[test]
+fn a_service_that_comes_late_is_found() {
+    assert_found_after(seconds(5));
+}
+
+/// As many polls as there are in an hour by default.
+#[test]
+#[ignore = "takes twelve minutes; make test-all runs it"]
+fn a_service_that_comes_very_late_is_found() {
+    assert_found_after(seconds(725));
+}
+
+/// More polls of each kind than there are in an hour by default.
 #[test]
 #[ignore = "takes half an hour; make test-all runs it"]
 fn thousands_of_failed_polls_cost_neither_memory_nor_descriptors_and_few_lines() {
@@ -166,7 +180,7 @@ fn thousands_of_failed_polls_cost_neither_memory_nor_descriptors_and_few_lines()
         let mut guard = start(&imds);
         spoil(&imds, fault, path);
         let began = Instant::now();
-        let requests = if matches!(fault, Fault::Status(503 | 429)) { 1500 } else { 6000 };
+        let requests = if matches!(fault, Fault::Status(503 | 429)) { 1500 } else { 4000 };
         assert_flat(sit_through(&guard, &imds, requests, seconds(3600)), name);
         let summaries = usize::try_from(began.elapsed().as_secs() / 600).expect("a small number");
         assert!(told(&guard).len() <= 2 + summaries, "{name}\n{}", guard.log());

@@ -2,7 +2,7 @@
 //!
 //! Knows what is looked at and tried, and when again. What is said of it is in [`super::telling`].
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -67,8 +67,9 @@ pub struct Rounds<I, T> {
     shared: Arc<Shared>,
     /// The kubeconfig that was last looked at.
     seen: Option<(PathBuf, Option<Identity>)>,
-    /// When that is to be made into what is kept.
+    /// When that is to be made into what is kept, and how far that came.
     setup: Due,
+    tried: Option<Arc<Link>>,
     kept: Option<Kept>,
     born: Moment,
 }
@@ -93,8 +94,8 @@ impl<I: Fn() -> Option<String>, T: Fn(Standing)> Rounds<I, T> {
         telling: Telling<T>,
         shared: Arc<Shared>,
     ) -> Rounds<I, T> {
-        let (seen, setup, kept, born) = (None, Due::default(), None, Moment::now());
-        Rounds { settings, dry_run, instance_id, telling, shared, seen, setup, kept, born }
+        let (seen, setup, tried, kept, born) = (None, Due::default(), None, None, Moment::now());
+        Rounds { settings, dry_run, instance_id, telling, shared, seen, setup, tried, kept, born }
     }
 
     /// Goes on until the handle is dropped.
@@ -138,7 +139,7 @@ impl<I: Fn() -> Option<String>, T: Fn(Standing)> Rounds<I, T> {
                 let seen = Some((path, Some(identity)));
                 if self.seen != seen {
                     self.seen = seen;
-                    self.setup = Due::now();
+                    (self.setup, self.tried) = (Due::now(), None);
                 }
             }
             None => self.nothing_found(&places),
@@ -162,11 +163,8 @@ impl<I: Fn() -> Option<String>, T: Fn(Standing)> Rounds<I, T> {
 
     /// Makes the kubeconfig that was found into what is kept. What was kept before stays until that works.
     fn set_up(&mut self) {
-        let Some((path, _)) = &self.seen else { return };
-        let attempt = kubeconfig::load(path).map_err(|e| Unusable::ForNow(e.to_string())).and_then(|config| {
-            let link = Link::new(config, self.settings.proxy.as_deref())
-                .map_err(|e| Unusable::ForNow(format!("kubeconfig {}: {e}", path.display())))?;
-            let link = Arc::new(link);
+        let Some(path) = self.seen.as_ref().map(|(path, _)| path.clone()) else { return };
+        let attempt = self.link(&path).and_then(|link| {
             let client = Client::new(link.clone());
             let checked = (self.instance_id)();
             let found = identify::find(&client, self.settings.node_name.as_deref(), checked.as_deref())?;
@@ -177,7 +175,7 @@ impl<I: Fn() -> Option<String>, T: Fn(Standing)> Rounds<I, T> {
                 info!("{}: node {name} of {}", path.display(), link.server);
                 let api = Arc::new(Api::new(client, name, self.dry_run));
                 let warm = Due { at: Some(Moment::now() + WARM), failures: 0 };
-                self.setup = Due::default();
+                (self.setup, self.tried) = (Due::default(), None);
                 self.telling.doubt(Doubt::Kubeconfig, None);
                 self.kept = Some(Kept { link, api, provider_id, checked, warm, shown: false });
                 self.show();
@@ -192,6 +190,20 @@ impl<I: Fn() -> Option<String>, T: Fn(Standing)> Rounds<I, T> {
             }
             Err(Unusable::Another(text)) => self.give_up(text),
         }
+    }
+
+    /// The way to the server that the kubeconfig names: that of the last attempt, so that a plugin is not run again for
+    /// each, brought up to date.
+    fn link(&mut self, path: &Path) -> Result<Arc<Link>, Unusable> {
+        if let Some(link) = &self.tried {
+            // What is still wrong shows when the server is asked.
+            let _ = (link.refresh(), link.look_up());
+            return Ok(link.clone());
+        }
+        let config = kubeconfig::load(path).map_err(|e| Unusable::ForNow(e.to_string()))?;
+        let link = Link::new(config, self.settings.proxy.as_deref());
+        let link = link.map_err(|e| Unusable::ForNow(format!("kubeconfig {}: {e}", path.display())))?;
+        Ok(self.tried.insert(Arc::new(link)).clone())
     }
 
     /// The node is another instance's: nothing may be done to it.
