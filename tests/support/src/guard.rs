@@ -310,8 +310,23 @@ impl Drop for Guard {
                 let _ = self.child.wait();
             }
         }
+        end_what_runs_in(self.setup.folder());
         if thread::panicking() {
             eprintln!("--- spot-guard's log\n{}---", self.log());
+        }
+    }
+}
+
+/// Hooks and plugins outlive a daemon that was killed, and may wait for what never comes.
+fn end_what_runs_in(folder: &Path) {
+    let folder = folder.as_os_str().as_encoded_bytes();
+    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let pid = process.file_name().to_str().and_then(|name| name.parse().ok());
+        let command = fs::read(process.path().join("cmdline")).unwrap_or_default();
+        if let Some(pid) = pid
+            && command.windows(folder.len()).any(|window| window == folder)
+        {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
     }
 }
