@@ -7,9 +7,9 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::problem::{Complaint, Origin, Problem};
+use super::problem::{Complaint, Origin, Problem, plain};
 use super::schema::{self, SCHEMA};
-use super::value::{Value, cut, key_text, without_password};
+use super::value::{Value, key_text, without_password};
 
 /// A setting as one source has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,7 +141,7 @@ impl Reader<'_> {
 
     fn unfit(&mut self, row: usize, name: &str, value: &str, reason: &str, at: usize) {
         let table = SCHEMA.get(row).map_or("", |row| row.table);
-        let (key, value) = (name.to_owned(), cut(&without_password(value)));
+        let (key, value) = (name.to_owned(), plain(&without_password(value)));
         self.complain(at, Complaint::Unfit { table, key, value, reason: reason.to_owned() });
     }
 

@@ -147,7 +147,7 @@ fn within(table: &str) -> String {
     if table.is_empty() { " outside of any table".to_owned() } else { format!(" in [{}]", plain(table)) }
 }
 
-/// A name of the user's making, on one line and not too long.
-fn plain(name: &str) -> String {
+/// What a user wrote, on one line and not too long.
+pub(super) fn plain(name: &str) -> String {
     cut(name).chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
