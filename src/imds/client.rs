@@ -22,6 +22,10 @@ const RENEWED_AFTER: Duration = Duration::from_secs(10_800);
 /// How long after a renewal that failed the next one is tried.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(60);
 
+/// How many times the usual timeout a patient attempt has for each step, but no longer than this.
+const PATIENT: u32 = 3;
+const LONGEST_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Of a body, in bytes.
 const LONGEST_BODY: usize = 64 * 1024;
 
@@ -34,6 +38,10 @@ pub struct Client {
     base: String,
     disabled: bool,
     agent: Agent,
+    /// For a service that answers, but later than the settings allow for.
+    patient: Agent,
+    /// How many items, in a row, were not answered.
+    unanswered: u32,
     token: Option<Token>,
     counts: Arc<Mutex<Counts>>,
 }
@@ -50,37 +58,33 @@ struct Token {
 impl Client {
     /// Nothing is asked yet. No proxy is used and no redirect followed, whatever the environment says.
     pub fn new(settings: &config::Imds) -> Client {
-        let timeout = Some(settings.timeout);
-        // None of the timeouts that make ureq start a thread for each request. Each step has the whole time, because
-        // a service that hangs does so in one of them.
-        let agent = Agent::config_builder()
-            .proxy(None)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .http_status_as_error(false)
-            .timeout_connect(timeout)
-            .timeout_send_request(timeout)
-            .timeout_send_body(timeout)
-            .timeout_recv_response(timeout)
-            .timeout_recv_body(timeout)
-            .input_buffer_size(4 * 1024)
-            .output_buffer_size(1024)
-            // IMDS closes each connection itself, and one that it closes a moment too late would look like a fault.
-            .max_idle_connections(0)
-            .user_agent(concat!("spot-guard/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .new_agent();
+        let patience = (settings.timeout * PATIENT).min(LONGEST_PATIENCE).max(settings.timeout);
         let base = format!("{}/latest/", settings.endpoint.trim_end_matches('/'));
-        Client { base, disabled: settings.disabled, agent, token: None, counts: Arc::default() }
+        Client {
+            base,
+            disabled: settings.disabled,
+            agent: agent(settings.timeout),
+            patient: agent(patience),
+            unanswered: 0,
+            token: None,
+            counts: Arc::default(),
+        }
     }
 
     /// Reads the item at `path` (under `/latest/`); `None` if there is none.
     ///
-    /// Takes at most a few times the timeout of the settings.
+    /// Takes at most a few times the timeout of the settings; after two that were not answered in time, once, a few
+    /// times three of it: a service that is always late by a little must not hide a notice for ever.
     pub fn get(&mut self, path: &str) -> Result<Option<Item>, Error> {
         if self.disabled {
             return Err(Error::Disabled);
         }
+        let item = self.try_to_get(path);
+        self.unanswered = if let Err(Error::NoAnswer { .. }) = &item { self.unanswered.wrapping_add(1) } else { 0 };
+        item
+    }
+
+    fn try_to_get(&mut self, path: &str) -> Result<Option<Item>, Error> {
         let mut answer = self.ask(path)?;
         if answer.status() == 401 {
             self.token = None;
@@ -102,7 +106,7 @@ impl Client {
 
     fn ask(&mut self, path: &str) -> Result<Response<Body>, Error> {
         let token = self.token()?;
-        let request = self.agent.get(self.url(path)).header("X-aws-ec2-metadata-token", token);
+        let request = self.agent().get(self.url(path)).header("X-aws-ec2-metadata-token", token);
         self.count(path, request.call())
     }
 
@@ -131,7 +135,7 @@ impl Client {
 
     fn fetch_token(&mut self, now: Moment) -> Result<String, Error> {
         let life = TOKEN_LIFE.as_secs().to_string();
-        let request = self.agent.put(self.url(TOKEN_PATH)).header("X-aws-ec2-metadata-token-ttl-seconds", life);
+        let request = self.agent().put(self.url(TOKEN_PATH)).header("X-aws-ec2-metadata-token-ttl-seconds", life);
         let answer = self.count(TOKEN_PATH, request.send_empty())?;
         if answer.status() != 200 {
             return Err(refusal(answer, self.url(TOKEN_PATH)));
@@ -147,6 +151,10 @@ impl Client {
         Ok(text)
     }
 
+    fn agent(&self) -> &Agent {
+        if self.unanswered % 3 == 2 { &self.patient } else { &self.agent }
+    }
+
     fn count(&self, path: &str, answer: Result<Response<Body>, ureq::Error>) -> Result<Response<Body>, Error> {
         let code = answer.as_ref().map_or_else(|_| "none".to_owned(), |answer| answer.status().as_str().to_owned());
         *self.counts().requests.entry((path.to_owned(), code)).or_default() += 1;
@@ -160,6 +168,29 @@ impl Client {
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What requests are made with. Each step has the whole time, because a service that hangs does so in one of them.
+fn agent(timeout: Duration) -> Agent {
+    let timeout = Some(timeout);
+    // None of the timeouts that make ureq start a thread for each request.
+    Agent::config_builder()
+        .proxy(None)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .http_status_as_error(false)
+        .timeout_connect(timeout)
+        .timeout_send_request(timeout)
+        .timeout_send_body(timeout)
+        .timeout_recv_response(timeout)
+        .timeout_recv_body(timeout)
+        .input_buffer_size(4 * 1024)
+        .output_buffer_size(1024)
+        // IMDS closes each connection itself, and one that it closes a moment too late would look like a fault.
+        .max_idle_connections(0)
+        .user_agent(concat!("spot-guard/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .new_agent()
 }
 
 fn date(answer: &Response<Body>) -> Option<Timestamp> {

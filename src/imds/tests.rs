@@ -187,6 +187,19 @@ fn a_service_that_hangs_or_trickles_is_not_waited_for() {
 }
 
 #[test]
+fn every_third_attempt_in_a_row_has_more_patience() {
+    let imds = Imds::on_loopback();
+    imds.fault(Fault::Hang);
+    let mut client = impatient(&imds);
+    let took = [(); 6].map(|()| {
+        let before = Moment::now();
+        assert!(client.get(ID).is_err());
+        Moment::now().since(before) >= Duration::from_millis(900)
+    });
+    assert!(took[2] && took[5], "{took:?}");
+}
+
+#[test]
 fn a_redirect_is_a_refusal_and_not_followed() {
     let elsewhere = Imds::on_loopback();
     let redirect = format!("HTTP/1.1 302 Found\r\nLocation: {}\r\nContent-Length: 0\r\n\r\n", elsewhere.endpoint());

@@ -189,6 +189,16 @@ fn thousands_of_failed_polls_cost_neither_memory_nor_descriptors_and_few_lines()
 }
 
 #[test]
+fn a_service_that_always_answers_later_than_the_timeout_is_listened_to_all_the_same() {
+    let imds = Imds::on_loopback();
+    // About 200 bytes are 1.6 s, on a busy machine 2.5 s; the timeout is 1 s.
+    imds.fault(Fault::SlowBytes(Duration::from_millis(8)));
+    imds.interrupt("terminate", seconds(60));
+    let guard = Setup::new(PROGRAM).imds(&imds).without_kubernetes().start();
+    guard.wait_record("of the notice", seconds(30), |record| record["notice"].is_object());
+}
+
+#[test]
 fn a_token_that_is_no_longer_taken_is_replaced_in_the_same_poll() {
     let imds = Imds::on_loopback();
     let guard = start(&imds);
