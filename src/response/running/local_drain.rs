@@ -33,6 +33,9 @@ const HEARING_TAKES: Duration = Duration::from_millis(300);
 /// A probe that came to nothing is repeated after this long.
 const PROBE_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
+/// Hooks that look at the pods' times themselves begin up to so long before them: many stops take a while to begin.
+const HOOKS_BEGIN_EARLY: Duration = Duration::from_secs(5);
+
 /// What was begun of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LocalDrain {
@@ -110,7 +113,7 @@ impl Running {
     /// Its containers were stopped on this machine itself, or may have been, by hooks that found it by themselves.
     fn may_be_stopped(&self, pod: &PodWork) -> bool {
         let time = in_silence(pod, self.drain_end(), self.all_from());
-        pod.locally_at.is_some() || self.local_drain.blind_until.is_some_and(|until| time <= until)
+        pod.locally_at.is_some() || self.local_drain.blind_until.is_some_and(|until| time <= until + HOOKS_BEGIN_EARLY)
     }
 
     fn start_due_wave(&mut self, turn: &mut Turn) {

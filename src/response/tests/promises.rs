@@ -302,6 +302,20 @@ fn with_an_api_server_that_never_answered_everything_is_stopped_locally() {
 }
 
 #[test]
+fn the_kubelet_goes_on_only_when_what_the_hooks_may_have_stopped_is_asked() {
+    let mut world = World::with_settings(|settings| settings.drain.delay = s(110));
+    world.hook(Phase::LocalDrain, "50-containers", s(200));
+    world.pod("a", 60, 2);
+    world.outages = vec![(at(0.0), at(54.0))];
+    world.interrupt(120);
+    world.run(120.0);
+    let end = world.hook_runs().into_iter().find(|(_, name)| name.ends_with("end")).unwrap();
+    let ask = asked(&world, "a")[0].0;
+    assert!((57.0..58.5).contains(&ask), "asked at its last moment: {ask}");
+    assert!(end.0 >= ask, "the hooks may have stopped it at 53 s, and the kubelet goes on at {end:?}");
+}
+
+#[test]
 fn without_a_cluster_containers_are_stopped_at_the_start_of_the_drain_and_then_post_drain_follows() {
     let mut world = World::new();
     for (phase, name) in
