@@ -27,11 +27,12 @@ build: ## the program for trying things out, quick to build: target/debug/spot-g
 release: ## the program to install: static and small; takes two minutes the first time
 	packaging/build-release
 
-install: ## put program, unit and folders under DESTDIR (empty: this machine), after make release
+install: ## put program, unit, hooks and folders under DESTDIR (empty: this machine), after make release
 	@test -x $(BINARY) || { echo "make install: there is no $(BINARY); make release builds it"; exit 1; } >&2
 	install -D -m 755 $(BINARY) $(DESTDIR)/usr/bin/spot-guard
 	install -D -m 644 systemd/spot-guard.service $(DESTDIR)/usr/lib/systemd/system/spot-guard.service
 	install -d $(phases:%=$(DESTDIR)/etc/spot-guard/hooks/%.d) $(phases:%=$(DESTDIR)/usr/lib/spot-guard/hooks/%.d)
+	install -m 755 packaging/hooks/local-drain.d/50-containers $(DESTDIR)/usr/lib/spot-guard/hooks/local-drain.d
 	test -e $(DESTDIR)/etc/spot-guard/config.toml || \
 		install -m 644 packaging/config.toml $(DESTDIR)/etc/spot-guard/config.toml
 

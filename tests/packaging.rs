@@ -3,8 +3,27 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use spot_guard::config::{self, Files, Flags, Origin, Sources};
+use spot_guard::hooks::{self, Phase};
+use stand_ins::folder::Folder;
+
+#[test]
+fn the_installed_hook_is_found_and_may_run() {
+    let folder = Folder::new("packaging");
+    let installed = Command::new("make")
+        .args(["--no-print-directory", "-C", env!("CARGO_MANIFEST_DIR"), "install"])
+        .arg(format!("DESTDIR={}", folder.path().display()))
+        .arg(concat!("BINARY=", env!("CARGO_BIN_EXE_spot-guard")))
+        .output()
+        .unwrap();
+    assert!(installed.status.success(), "{}", String::from_utf8_lossy(&installed.stderr));
+    let found = hooks::find(&[folder.path().join("usr/lib/spot-guard/hooks")]);
+    assert_eq!(found.refused, []);
+    let names: Vec<(Phase, &str)> = found.hooks.iter().map(|hook| (hook.phase, hook.name.as_str())).collect();
+    assert_eq!(names, [(Phase::LocalDrain, "50-containers")]);
+}
 
 #[test]
 fn the_installed_configuration_shows_every_setting_with_its_default() {

@@ -60,9 +60,14 @@ impl Cluster {
     /// The real cluster that the environment names, else a new stand-in.
     pub fn for_test() -> Cluster {
         match std::env::var_os("SPOT_GUARD_TEST_CLUSTER") {
-            Some(folder) => Cluster::open(Path::new(&folder), None),
+            Some(folder) => Cluster::at(Path::new(&folder)),
             None => Cluster::stand_in(),
         }
+    }
+
+    /// The real cluster that has left its files in this folder.
+    pub fn at(folder: &Path) -> Cluster {
+        Cluster::open(folder, None)
     }
 
     /// A new stand-in, for what a real cluster cannot be told to do.

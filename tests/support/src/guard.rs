@@ -115,6 +115,14 @@ impl Setup {
         self
     }
 
+    /// Puts a hook into place that is there as a file.
+    pub fn hook_file(self, phase: &str, file: &Path) -> Setup {
+        let folder = self.folder.path().join(format!("hooks/{phase}.d"));
+        fs::create_dir_all(&folder).expect("make a folder of hooks");
+        fs::copy(file, folder.join(file.file_name().expect("a file"))).expect("copy a hook");
+        self
+    }
+
     /// Where hooks leave what they want to tell the test.
     pub fn out(&self) -> PathBuf {
         self.folder.path().join("out")

@@ -16,6 +16,7 @@ pub mod http;
 pub mod imds;
 pub mod kubeconfig;
 pub mod kubelet;
+pub mod network;
 pub mod pods;
 pub mod record;
 pub mod replicas;
