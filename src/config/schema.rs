@@ -41,13 +41,9 @@ pub static SCHEMA: [Row; 24] = [
     row("imds", "poll-interval", said("1s"), "how often a notice is looked for, 200ms to 30s", |s, _, v| {
         time(v, ms(200), secs(30)).map(|it| s.imds.poll_interval = it)
     }),
-    row(
-        "imds",
-        "timeout",
-        said("1s"),
-        "the limit of one request, 100ms to 30s; every third without an answer in a row has up to 5s",
-        |s, _, v| time(v, ms(100), secs(30)).map(|it| s.imds.timeout = it),
-    ),
+    row("imds", "timeout", said("1s"), "the limit of one request, 100ms to 30s", |s, _, v| {
+        time(v, ms(100), secs(30)).map(|it| s.imds.timeout = it)
+    }),
     row("responses.spot-interruption", "action", said("drain"), "drain, cordon, observe or ignore", |s, _, v| {
         word(v, &REACTIONS).map(|it| s.spot_interruption = it)
     }),
