@@ -32,7 +32,7 @@ fn answer(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     let path = request.path.strip_prefix("/latest/").unwrap_or(&request.path).to_owned();
     let fault = shared.fault_of(&path);
     let (status, body) = match fault {
-        Some(Fault::Hang) => return hang(at, &request, &path, shared),
+        Some(Fault::Hang) => return hang(stream, at, &request, &path, shared),
         Some(Fault::Reset) => {
             shared.note(at, &request, &path, 0);
             // Closing with a linger of nothing sends a reset.
@@ -47,11 +47,14 @@ fn answer(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     send(stream, shared, status, &body, fault)
 }
 
-/// Holds the connection open until the fault is healed or the stand-in ends.
-fn hang(at: Instant, request: &Request, path: &str, shared: &Shared) -> io::Result<()> {
+/// Holds the connection open until the client gives it up, the fault is healed, or the stand-in ends.
+fn hang(stream: &TcpStream, at: Instant, request: &Request, path: &str, shared: &Shared) -> io::Result<()> {
     shared.note(at, request, path, 0);
+    stream.set_read_timeout(Some(Duration::from_millis(20)))?;
     while shared.fault_of(path) == Some(Fault::Hang) && !shared.ended.load(Ordering::SeqCst) {
-        thread::sleep(Duration::from_millis(20));
+        if matches!(stream.peek(&mut [0]), Ok(0)) {
+            return Ok(());
+        }
     }
     Ok(())
 }
