@@ -4,6 +4,7 @@
 //! [`crate::response`].
 
 mod store;
+mod writer;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,8 @@ use crate::moment::Timestamp;
 use crate::notice::{InstanceAction, Kind};
 use crate::process::Started;
 
-pub use store::{Error, Store, Writer};
+pub use store::{Error, Newest, Store};
+pub use writer::Writer;
 
 /// The version of the record and of the status file. Readers ignore fields that they do not know.
 pub const VERSION: u32 = 1;

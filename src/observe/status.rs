@@ -24,6 +24,8 @@ pub struct Status {
     pub instance: Instance,
     pub imds: Health,
     pub kubernetes: Kubernetes,
+    /// Whether records can be written, and the newest could be read.
+    pub record: Health,
     /// What is wrong with the settings; what is broken is left out as a whole.
     pub configuration_problems: Vec<String>,
     /// The running response as in its record.

@@ -4,8 +4,6 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex};
-use std::thread;
 
 use serde::Deserialize;
 
@@ -28,33 +26,38 @@ pub enum Error {
         path: PathBuf,
         source: io::Error,
     },
-    /// It is there but no record; it was set aside under the second name.
+    /// It is there but no record; it was set aside under another name, or could not be.
     Broken {
         path: PathBuf,
         reason: String,
-        aside: PathBuf,
+        aside: Result<PathBuf, io::Error>,
     },
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Write { path, source } => {
-                write!(
-                    f,
-                    "cannot write the record {}: {source}; the response goes on, but a restart would lose it",
-                    path.display()
-                )
-            }
+            Error::Write { path, source } => write!(f, "cannot write {}: {source}", path.display()),
             Error::Read { path, source } => write!(f, "cannot read the records in {}: {source}", path.display()),
-            Error::Broken { path, reason, aside } => {
+            Error::Broken { path, reason, aside: Ok(aside) } => {
                 write!(f, "{} is no record ({reason}); set aside as {}", path.display(), aside.display())
+            }
+            Error::Broken { path, reason, aside: Err(source) } => {
+                write!(f, "{} is no record ({reason}); it cannot be set aside: {source}", path.display())
             }
         }
     }
 }
 
 impl std::error::Error for Error {}
+
+/// What an earlier life of the daemon left.
+#[derive(Debug, Default)]
+pub struct Newest {
+    pub record: Option<Record>,
+    /// What could not be read.
+    pub troubles: Vec<Error>,
+}
 
 /// The records below a state folder.
 #[derive(Clone, Debug)]
@@ -68,21 +71,32 @@ impl Store {
         Store { folder: state.join("responses") }
     }
 
+    /// Where they lie.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The newest record of this boot; where there is none, the one with the latest name. Names are times, and a clock
     /// that was wrong in an earlier boot, or was set since, must not hide the response that is to be taken up.
     ///
-    /// One that cannot be read is named in the log and passed over: it must not stop a response. Where it has the
-    /// latest name it is set aside.
-    ///
-    /// # Errors
-    /// When the folder cannot be read. A folder that is not there holds no record.
-    pub fn newest(&self, boot_id: &str) -> Result<Option<Record>, Error> {
+    /// One that cannot be read is passed over: it must not stop a response. Where it has the latest name it is set
+    /// aside. A folder that is not there holds no record.
+    pub fn newest(&self, boot_id: &str) -> Newest {
+        let mut newest = Newest::default();
+        match self.find_newest(boot_id, &mut newest.troubles) {
+            Ok(record) => newest.record = record,
+            Err(error) => newest.troubles.push(error),
+        }
+        newest
+    }
+
+    fn find_newest(&self, boot_id: &str, troubles: &mut Vec<Error>) -> Result<Option<Record>, Error> {
         let mut paths = self.records()?;
         let latest = loop {
             let Some(path) = paths.pop() else { return Ok(None) };
             match self.read(path) {
                 Ok(record) => break record,
-                Err(error) => log::error!("{error}"),
+                Err(error) => troubles.push(error),
             }
         };
         let clocks = paths.into_iter().filter_map(|path| Some((clock_of(&path)?, path)));
@@ -103,10 +117,16 @@ impl Store {
 
     fn set_aside(&self, path: PathBuf, reason: String) -> Error {
         let aside = path.with_extension("broken");
-        match fs::rename(&path, &aside) {
-            Ok(()) => Error::Broken { path, reason, aside },
-            Err(source) => Error::Write { path, source },
-        }
+        let aside = fs::rename(&path, &aside).map(|()| aside);
+        Error::Broken { path, reason, aside }
+    }
+
+    /// Whether a record could be written now.
+    pub(super) fn try_out(&self) -> Result<(), Error> {
+        let path = self.folder.join(".try");
+        let tried = fs::create_dir_all(&self.folder).and_then(|()| write_to_disk(&path, b"x"));
+        let _ = fs::remove_file(&path);
+        tried.map_err(|source| Error::Write { path, source })
     }
 
     /// Paths of all records, the oldest first: their names are times.
@@ -173,61 +193,19 @@ fn write_whole(path: &Path, text: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let temporary = path.with_extension("new");
-    let mut file = File::create(&temporary)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
+    let renamed = write_to_disk(&temporary, text).and_then(|()| fs::rename(&temporary, path));
+    if renamed.is_err() {
+        // Half a file takes room where there may be none.
+        let _ = fs::remove_file(&temporary);
+    }
+    renamed?;
     File::open(folder)?.sync_all()
 }
 
-/// Writes records on a thread of its own, so that a slow disk holds nobody up. The latest state wins: one that was
-/// not yet begun when the next came is never written.
-pub struct Writer {
-    waiting: Arc<(Mutex<Option<Waiting>>, Condvar)>,
-}
-
-struct Waiting {
-    revision: u64,
-    id: String,
-    text: Vec<u8>,
-}
-
-impl Writer {
-    /// `tell` is called with the revision of each record that is on disk, or with what went wrong.
-    ///
-    /// # Errors
-    /// When the thread cannot be started.
-    pub fn start(store: Store, tell: impl Fn(u64, Result<(), Error>) + Send + 'static) -> io::Result<Writer> {
-        let waiting: Arc<(Mutex<Option<Waiting>>, Condvar)> = Arc::default();
-        let theirs = Arc::clone(&waiting);
-        let write_on = move || {
-            loop {
-                let next = take(&theirs);
-                tell(next.revision, store.write(&next.id, &next.text));
-            }
-        };
-        thread::Builder::new().name("record".into()).stack_size(256 * 1024).spawn(write_on)?;
-        Ok(Writer { waiting })
-    }
-
-    /// Hands over the latest state.
-    pub fn write(&self, revision: u64, id: String, text: Vec<u8>) {
-        let (slot, arrived) = &*self.waiting;
-        // A poisoned lock still guards a whole value: the writer only takes it out.
-        *slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(Waiting { revision, id, text });
-        arrived.notify_one();
-    }
-}
-
-fn take(waiting: &(Mutex<Option<Waiting>>, Condvar)) -> Waiting {
-    let (slot, arrived) = waiting;
-    let mut slot = slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    loop {
-        if let Some(next) = slot.take() {
-            return next;
-        }
-        slot = arrived.wait(slot).unwrap_or_else(|poisoned| poisoned.into_inner());
-    }
+fn write_to_disk(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(text)?;
+    file.sync_all()
 }
 
 #[cfg(test)]
@@ -235,8 +213,11 @@ mod tests {
     use super::*;
 
     fn folder() -> PathBuf {
-        let folder =
-            std::env::temp_dir().join(format!("spot-guard-store-{}-{:?}", std::process::id(), thread::current().id()));
+        let folder = std::env::temp_dir().join(format!(
+            "spot-guard-store-{}-{:?}",
+            std::process::id(),
+            std::thread::current().id()
+        ));
         let _ = fs::remove_dir_all(&folder);
         folder
     }
@@ -273,7 +254,9 @@ mod tests {
         let folder = folder();
         let store = Store::new(&folder);
         store.write("20261122T203343Z", b"{\"version\":1,").unwrap();
-        assert!(store.newest("").unwrap().is_none());
+        let newest = store.newest("");
+        assert!(newest.record.is_none());
+        assert!(matches!(newest.troubles[..], [Error::Broken { aside: Ok(_), .. }]), "{newest:?}");
         assert!(folder.join("responses/20261122T203343Z.broken").exists());
         fs::remove_dir_all(folder).unwrap();
     }

@@ -10,6 +10,7 @@ use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
+use stand_ins::skip::skip;
 
 /// How long anything may take that is not about time itself. Far more than it needs, because the host may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -46,14 +47,6 @@ pub fn plan() -> Option<Plan> {
     let dir = std::env::temp_dir().join(format!("spot-guard-{name}"));
     fs::create_dir_all(dir.join("items/meta-data/spot")).unwrap();
     Some(Plan { dir, name, archive: archive.into() })
-}
-
-/// Says on standard error, past what captures a test's output, that the tests here are not run.
-fn skip(because: &str) {
-    assert!(std::env::var_os("SPOT_GUARD_TEST_REQUIRE_ALL").is_none(), "may not be skipped, but {because}");
-    let test = std::thread::current().name().unwrap_or("a test").to_owned();
-    let line = format!("SKIPPED: {test}, because {because}\n");
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 impl Plan {

@@ -6,6 +6,7 @@
 
 mod another_instance;
 mod away_for_half_the_window;
+mod broken_configuration;
 mod budget_never_gives_way;
 mod budget_one_at_a_time;
 mod budget_over_sixty_pods;
@@ -24,9 +25,11 @@ mod pods_that_do_not_go;
 mod reload;
 mod replaced_pod;
 mod restart;
+mod runtime_folder;
 mod second_copy;
 mod signals;
 mod silent_api_server;
+mod state_folder;
 mod taints;
 mod volumes;
 mod wall_clock;

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 
 use super::{Message, Stops, spawn};
-use crate::hooks::{self, Context, Hook, Phase};
+use crate::hooks::{self, Context, Phase};
 use crate::moment::{Clock, Moment};
-use crate::process::{Ended, Exit, Stop};
+use crate::process::{self, Ended, Exit, Started, Stop};
 use crate::record::Record;
 use crate::response::{Event, HookOrder};
 
@@ -21,14 +21,12 @@ impl HookRunner {
         HookRunner { to, dry_run, running: Stops::new() }
     }
 
-    /// The hooks that may run; those that may not are named in the log.
-    pub fn find(&self, folders: &[PathBuf]) -> Vec<Hook> {
-        let found = hooks::find(folders);
-        found
-            .refused
-            .iter()
-            .for_each(|refused| log::warn!("hook {}/{} does not run: {}", refused.phase, refused.name, refused.reason));
-        found.hooks
+    /// Looks for hooks, on a thread of its own, as the disk may hang.
+    pub fn find(&self, folders: &[PathBuf]) {
+        let (theirs, to) = (folders.to_vec(), self.to.clone());
+        if spawn("hooks", move || find(&theirs, &to)).is_err() {
+            find(folders, &self.to);
+        }
     }
 
     /// Runs a hook; its end arrives as an event, whatever happens. `all_from`: when local-drain stops all pods at the
@@ -68,6 +66,23 @@ impl HookRunner {
 
     fn tell(&self, number: u64, ended: Ended) {
         drop(self.to.send(Message::Event(Event::HookEnded { number, ended })));
+    }
+}
+
+/// Tells which hooks may run; those that may not are named in the log.
+fn find(folders: &[PathBuf], to: &Sender<Message>) {
+    let found = hooks::find(folders);
+    for refused in &found.refused {
+        log::warn!("hook {}/{} does not run: {}", refused.phase, refused.name, refused.reason);
+    }
+    drop(to.send(Message::Event(Event::HooksFound(found.hooks))));
+}
+
+/// Kills the hooks of that response that an earlier life of the daemon left running. Takes 2 s at most.
+pub fn kill_left_over(response: &str, started: &[Started]) {
+    let killed = process::kill_left_over(started, &hooks::mark(response));
+    if killed > 0 {
+        log::warn!("response {response}: {killed} hooks that were cut still ran and were killed");
     }
 }
 

@@ -2,9 +2,11 @@
 //!
 //! Owns the one channel on which everything arrives, and waits on it for a second at most. Decides nothing.
 
+mod disk;
 mod hook_runner;
 mod only_one;
 mod requests;
+mod status_file;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -15,18 +17,16 @@ use std::{fmt, io, thread};
 
 use super::{Action, Event, Guard, Running, State};
 use crate::config::{self, Problem, Settings, Sources};
-use crate::hooks;
 use crate::imds;
 use crate::kubernetes::Keeper;
 use crate::moment::{Clock, Moment, Timestamp};
 use crate::notice;
 use crate::objects::Standing;
-use crate::observe::status::{self, Health, Kubernetes, Status};
-use crate::process::{self, Started, Stop};
-use crate::record::{Store, VERSION, Writer};
+use crate::process::Stop;
 use crate::signals::{Caught, Signal};
 use crate::systemd::{self, Notifier};
 use crate::trouble::Trouble;
+use disk::Disk;
 use hook_runner::HookRunner;
 use only_one::OnlyOne;
 use requests::Requests;
@@ -110,8 +110,7 @@ struct Driver {
     receiver: Receiver<Message>,
     requests: Requests,
     hooks: HookRunner,
-    store: Store,
-    writer: Writer,
+    disk: Disk,
     notifier: Notifier,
     instance_id: Arc<Mutex<Option<String>>>,
     imds_trouble: Option<String>,
@@ -120,6 +119,7 @@ struct Driver {
     unreadable: Trouble,
     status_words: String,
     status_changed: bool,
+    status_trouble: Trouble,
     given_out: u64,
     recorded: u64,
     done: bool,
@@ -135,10 +135,7 @@ impl Driver {
         imds::poll(&settings.imds, move |news| drop(to.send(Message::Imds(news)))).map_err(Error::Thread)?;
         let instance_id: Arc<Mutex<Option<String>>> = Arc::default();
         let keeper = start_keeper(&settings, Arc::clone(&instance_id), sender.clone());
-        let store = Store::new(&settings.folders.state);
-        let to = sender.clone();
-        let writer = Writer::start(store.clone(), move |revision, result| drop(to.send(written(revision, result))))
-            .map_err(Error::Thread)?;
+        let disk = Disk::start(&settings.folders.state, sender.clone()).map_err(Error::Thread)?;
         Ok(Driver {
             guard: Guard::new(&settings),
             requests: Requests::new(keeper, sender.clone()),
@@ -149,8 +146,7 @@ impl Driver {
             problems: loaded.problems,
             sender,
             receiver,
-            store,
-            writer,
+            disk,
             notifier,
             instance_id,
             imds_trouble: None,
@@ -158,6 +154,7 @@ impl Driver {
             unreadable: Trouble::default(),
             status_words: String::new(),
             status_changed: true,
+            status_trouble: Trouble::default(),
             given_out: 0,
             recorded: 0,
             done: false,
@@ -167,14 +164,10 @@ impl Driver {
     /// Takes up the response that an earlier life of the daemon left.
     fn take_up(&mut self) {
         let boot_id = Clock::read().boot_id;
-        let record = match self.store.newest(&boot_id) {
-            Ok(Some(record)) => record,
-            Ok(None) => return,
-            Err(error) => return log::error!("{error}"),
-        };
+        let Some(record) = self.disk.newest(&boot_id) else { return };
         let (actions, closed) = self.guard.take_up(record, &boot_id, Moment::now());
         if let Some(closed) = closed {
-            self.write_record(0, &closed);
+            self.disk.write(0, &closed);
         }
         self.perform(actions);
     }
@@ -184,6 +177,7 @@ impl Driver {
         while !self.done {
             self.notifier.watchdog();
             self.renew_the_keeper();
+            self.status_changed |= self.disk.look(Moment::now());
             self.tell_status();
             let now = Moment::now();
             let wait = self.guard.next_wake().map_or(watchdog, |wake| now.until(wake).min(watchdog));
@@ -219,13 +213,16 @@ impl Driver {
             Message::Signal(Signal::Reload) => self.reload(),
             Message::Signal(Signal::Status) => log::info!("status: {}", self.guard.words(Moment::now())),
             Message::Terminate { machine_stops } => self.feed(Event::Terminate { machine_stops }),
-            Message::NotRecorded(trouble) => log::error!("{trouble}"),
+            Message::NotRecorded(trouble) => self.status_changed |= self.disk.not_written(trouble, Moment::now()),
         }
     }
 
     fn take_event(&mut self, event: Event) {
         match &event {
-            Event::Recorded { revision } => self.recorded = *revision,
+            Event::Recorded { revision } => {
+                self.recorded = self.recorded.max(*revision);
+                self.status_changed |= self.disk.written(*revision, Moment::now());
+            }
             Event::Standing(standing) => self.standing_changed(standing),
             _ => {}
         }
@@ -332,10 +329,7 @@ impl Driver {
     fn perform(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::FindHooks => {
-                    let found = self.hooks.find(&self.settings.folders.hooks);
-                    self.feed(Event::HooksFound(found));
-                }
+                Action::FindHooks => self.hooks.find(&self.settings.folders.hooks),
                 Action::Request { number, request, afresh } => self.requests.send(number, request, afresh),
                 Action::EndWatch { number } => self.requests.end_watch(number),
                 Action::RunHook(order) => {
@@ -343,75 +337,18 @@ impl Driver {
                     self.hooks.run(*order, self.guard.record(), all_from);
                 }
                 Action::StopHook { number } => self.hooks.stop(number),
-                Action::KillLeftOver { response, started } => kill_left_over(&response, &started),
+                Action::KillLeftOver { response, started } => hook_runner::kill_left_over(&response, &started),
                 Action::Record { revision } => {
                     self.given_out = revision;
                     self.status_changed = true;
                     if let Some(record) = self.guard.record() {
-                        self.write_record(revision, &record);
+                        self.disk.write(revision, &record);
                     }
                 }
                 Action::Say(level, text) => log::log!(level, "{text}"),
                 Action::Exit => self.done = true,
             }
         }
-    }
-
-    fn write_record(&self, revision: u64, record: &crate::record::Record) {
-        match serde_json::to_vec(record) {
-            Ok(text) => self.writer.write(revision, record.id.clone(), text),
-            Err(error) => log::error!("cannot write the record {}: {error}", record.id),
-        }
-    }
-
-    /// Tells systemd and the status file, if there is anything new to tell.
-    fn tell_status(&mut self) {
-        let words = self.guard.words(Moment::now());
-        if words != self.status_words {
-            self.notifier.status(&words);
-            self.status_words = words;
-            self.status_changed = true;
-        }
-        if self.guard.is_leaving() {
-            self.notifier.extend_timeout(STOP_EXTENSION);
-        }
-        if std::mem::take(&mut self.status_changed) {
-            self.write_status();
-        }
-    }
-
-    fn write_status(&self) {
-        let problems = self.problems.iter().map(ToString::to_string).collect();
-        let imds_trouble = self.imds_trouble.clone().or_else(|| self.unreadable_notice.clone());
-        let status = Status {
-            version: VERSION,
-            at: Timestamp::now(),
-            pid: std::process::id(),
-            state: self.guard.state().name(),
-            words: self.status_words.clone(),
-            instance: self.guard.instance().clone(),
-            imds: Health { ok: imds_trouble.is_none(), trouble: imds_trouble },
-            kubernetes: Kubernetes::of(self.guard.standing()),
-            configuration_problems: problems,
-            response: self.guard.record(),
-        };
-        if let Err(error) = status::write(&self.settings.folders.runtime, &status) {
-            log::debug!("cannot write the status: {error}");
-        }
-    }
-}
-
-fn written(revision: u64, result: Result<(), crate::record::Error>) -> Message {
-    match result {
-        Ok(()) => Message::Event(Event::Recorded { revision }),
-        Err(error) => Message::NotRecorded(error.to_string()),
-    }
-}
-
-fn kill_left_over(response: &str, started: &[Started]) {
-    let killed = process::kill_left_over(started, &hooks::mark(response));
-    if killed > 0 {
-        log::warn!("response {response}: {killed} hooks that were cut still ran and were killed");
     }
 }
 

@@ -1,0 +1,146 @@
+//! Writes records on a thread of its own, so that a slow disk holds nobody up.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use std::{io, thread};
+
+use super::store::{Error, Store};
+use crate::moment::Moment;
+
+/// What could not be written is written again after this long, unless there is something newer by then.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// A write that takes longer is told as trouble: the disk may hang.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Writes the latest state of a record: one that was not begun when the next came is never written, and one that could
+/// not be written is tried again until it is, or there is a newer one.
+pub struct Writer(Arc<Desk>);
+
+/// What the thread and the others share.
+#[derive(Default)]
+struct Desk {
+    papers: Mutex<Papers>,
+    arrived: Condvar,
+}
+
+#[derive(Default)]
+struct Papers {
+    next: Option<Work>,
+    /// When the work began that is not over.
+    busy_since: Option<Moment>,
+}
+
+enum Work {
+    /// Find out whether records can be written at all, before there is one.
+    TryOut,
+    Write {
+        revision: u64,
+        id: String,
+        text: Vec<u8>,
+    },
+}
+
+impl Writer {
+    /// `tell` is called with the revision of each record that is on disk, or with what went wrong; with 0 when it was
+    /// only found out that records can be written, which is done at once.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn start(store: Store, tell: impl Fn(u64, Result<(), Error>) + Send + 'static) -> io::Result<Writer> {
+        let desk = Arc::<Desk>::default();
+        let theirs = Arc::clone(&desk);
+        let work = move || work_on(&store, &theirs, tell);
+        thread::Builder::new().name("record".into()).stack_size(256 * 1024).spawn(work)?;
+        Ok(Writer(desk))
+    }
+
+    /// Hands over the latest state.
+    pub fn write(&self, revision: u64, id: String, text: Vec<u8>) {
+        self.0.papers().next = Some(Work::Write { revision, id, text });
+        self.0.arrived.notify_one();
+    }
+
+    /// Whether the disk has not answered for 2 s.
+    pub fn hangs(&self, now: Moment) -> bool {
+        self.0.papers().busy_since.is_some_and(|since| now.since(since) >= PATIENCE)
+    }
+}
+
+fn work_on(store: &Store, desk: &Desk, tell: impl Fn(u64, Result<(), Error>)) {
+    let mut work = Work::TryOut;
+    loop {
+        desk.papers().busy_since = Some(Moment::now());
+        let (revision, result) = match &work {
+            Work::TryOut => (0, store.try_out()),
+            Work::Write { revision, id, text } => (*revision, store.write(id, text)),
+        };
+        desk.papers().busy_since = None;
+        let again = result.is_err();
+        tell(revision, result);
+        work = if again { desk.next_within(AGAIN_AFTER).unwrap_or(work) } else { desk.next() };
+    }
+}
+
+impl Desk {
+    /// A poisoned lock still guards whole values.
+    fn papers(&self) -> MutexGuard<'_, Papers> {
+        self.papers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self) -> Work {
+        loop {
+            let waited = self.arrived.wait_while(self.papers(), |papers| papers.next.is_none());
+            if let Some(work) = waited.unwrap_or_else(PoisonError::into_inner).next.take() {
+                return work;
+            }
+        }
+    }
+
+    fn next_within(&self, time: Duration) -> Option<Work> {
+        let waited = self.arrived.wait_timeout_while(self.papers(), time, |papers| papers.next.is_none());
+        waited.unwrap_or_else(PoisonError::into_inner).0.next.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+    use std::sync::mpsc::{Receiver, channel};
+
+    use super::*;
+
+    /// A state folder of a test's own, in which a file stands where the folder of records is to be.
+    fn state_in_the_way(test: &str) -> (PathBuf, PathBuf) {
+        let state = std::env::temp_dir().join(format!("spot-guard-writer-{}-{test}", std::process::id()));
+        let _ = fs::remove_dir_all(&state);
+        fs::create_dir_all(&state).unwrap();
+        let in_the_way = state.join("responses");
+        fs::write(&in_the_way, "").unwrap();
+        (state, in_the_way)
+    }
+
+    fn next(told: &Receiver<(u64, bool)>) -> (u64, bool) {
+        told.recv_timeout(Duration::from_secs(10)).unwrap()
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_told_before_there_is_a_record_and_written_once_it_can_be() {
+        let (state, in_the_way) = state_in_the_way("again");
+        let (tell, told) = channel();
+        let tell = move |revision, result: Result<(), Error>| tell.send((revision, result.is_ok())).unwrap();
+        let writer = Writer::start(Store::new(&state), tell).unwrap();
+        assert_eq!(next(&told), (0, false));
+        writer.write(1, "a".into(), b"old".to_vec());
+        assert_eq!(next(&told), (1, false));
+        assert_eq!(next(&told), (1, false), "tried again");
+        writer.write(2, "a".into(), b"new".to_vec());
+        assert_eq!(next(&told), (2, false), "the newer one instead");
+        fs::remove_file(&in_the_way).unwrap();
+        assert_eq!(next(&told), (2, true));
+        assert_eq!(fs::read(in_the_way.join("a.json")).unwrap(), b"new");
+        assert!(!writer.hangs(Moment::now() + Duration::from_secs(60)));
+        fs::remove_dir_all(state).unwrap();
+    }
+}

@@ -1,0 +1,61 @@
+//! Tells systemd and the status file what the daemon sees and does.
+
+use super::{Driver, STOP_EXTENSION};
+use crate::moment::{Moment, Timestamp};
+use crate::observe::status::{self, Health, Kubernetes, Status};
+use crate::record::VERSION;
+
+impl Driver {
+    /// Tells what is new, if anything is.
+    pub(super) fn tell_status(&mut self) {
+        let words = self.guard.words(Moment::now());
+        if words != self.status_words {
+            self.notifier.status(&words);
+            self.status_words = words;
+            self.status_changed = true;
+        }
+        if self.guard.is_leaving() {
+            self.notifier.extend_timeout(STOP_EXTENSION);
+        }
+        if self.status_changed {
+            // What could not be written is written again next time around.
+            self.status_changed = !self.write_status();
+        }
+    }
+
+    /// False where the status could not be written.
+    fn write_status(&mut self) -> bool {
+        let runtime = &self.settings.folders.runtime;
+        match status::write(runtime, &self.status()) {
+            Ok(()) => {
+                if self.status_trouble.over(Moment::now()).is_some() {
+                    log::info!("the status is written again");
+                }
+                true
+            }
+            Err(error) => {
+                if let Some(extent) = self.status_trouble.came(&error.to_string(), Moment::now()) {
+                    log::warn!("cannot write the status into {}: {error}{}", runtime.display(), extent.in_brackets());
+                }
+                false
+            }
+        }
+    }
+
+    fn status(&self) -> Status {
+        let imds_trouble = self.imds_trouble.clone().or_else(|| self.unreadable_notice.clone());
+        Status {
+            version: VERSION,
+            at: Timestamp::now(),
+            pid: std::process::id(),
+            state: self.guard.state().name(),
+            words: self.status_words.clone(),
+            instance: self.guard.instance().clone(),
+            imds: Health { ok: imds_trouble.is_none(), trouble: imds_trouble },
+            kubernetes: Kubernetes::of(self.guard.standing()),
+            record: self.disk.health(),
+            configuration_problems: self.problems.iter().map(ToString::to_string).collect(),
+            response: self.guard.record(),
+        }
+    }
+}
