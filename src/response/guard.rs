@@ -11,8 +11,8 @@ use super::turn::{Turn, tenths};
 use super::written;
 use crate::config::{Reaction, Settings, Terms};
 use crate::instance::Instance;
-use crate::moment::{Clock, Moment};
-use crate::notice::Sighting;
+use crate::moment::{Clock, Moment, Timestamp};
+use crate::notice::{InstanceAction, Sighting};
 use crate::objects::Standing;
 use crate::record::Record;
 
@@ -41,6 +41,9 @@ pub struct Guard {
 struct Latched {
     gone_since: Option<Moment>,
     said: bool,
+    /// What the notice said, where only the record of an earlier life of the daemon tells of it: whether it was gone
+    /// since then is not known, so only the very same is no new one.
+    only: Option<(InstanceAction, Option<Timestamp>)>,
 }
 
 /// What the guard is doing, for a status.
@@ -91,7 +94,8 @@ impl Guard {
             turn.act(Action::KillLeftOver { response: running.id.clone(), started: left_over });
         }
         if running.deadline.at <= now {
-            self.latched = Some(Latched::default());
+            let only = Some((running.notice.action, running.notice.time));
+            self.latched = Some(Latched { only, ..Latched::default() });
             running.phases.ended.get_or_insert(running.deadline.at);
             return closed(turn, open, written::write(&running), "cut: its deadline came while no spot-guard ran");
         }
@@ -145,6 +149,8 @@ impl Guard {
     }
 
     fn noticed(&mut self, turn: &mut Turn, sighting: &Sighting, clock: &dyn Fn() -> Clock) {
+        let seen = (sighting.action, sighting.time);
+        self.latched.take_if(|latched| latched.only.is_some_and(|only| only != seen));
         if let Some(running) = &mut self.running {
             running.noticed(turn, sighting);
         } else if let Some(latched) = &mut self.latched {

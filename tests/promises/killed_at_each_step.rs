@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -16,6 +17,9 @@ use stand_ins::world::World;
 use time::OffsetDateTime;
 
 use crate::{PROGRAM, seconds};
+
+/// How long requests and answers take while the daemon is killed in between: long enough to see it and to do it.
+const ON_ITS_WAY: Duration = Duration::from_millis(900);
 
 /// Says that it runs, then waits for `$OUT/go`.
 const HOLD: &str = "echo $$ >>$OUT/held; until [ -e $OUT/go ]; do sleep 0.1; done";
@@ -121,10 +125,10 @@ fn killed_in_a_hook_it_kills_what_is_left_of_it_and_runs_it_for_what_its_phase_h
 fn killed_while_the_cordon_is_under_way_it_knows_afterwards_that_the_cordon_is_its_own() {
     let world = World::new("cordoning", &[PodSpec::new("web-0").grace(5).stops_in(0.5)]);
     let mut guard = world.start(world.setup(PROGRAM));
-    world.faults.delay(Duration::from_millis(400));
-    world.interrupt(&guard, 25);
-    guard.expect("the API server has cordoned the node", seconds(10), || {
-        world.audit().into_iter().find(|request| request.what() == "patch nodes")
+    world.faults.delay(ON_ITS_WAY);
+    world.interrupt(&guard, 35);
+    guard.expect("the API server has cordoned the node", seconds(20), || {
+        (world.cluster.node(&world.node)["spec"]["unschedulable"] == true).then_some(())
     });
     guard.kill();
     let before = guard.record().expect("a record");
@@ -132,7 +136,7 @@ fn killed_while_the_cordon_is_under_way_it_knows_afterwards_that_the_cordon_is_i
     world.faults.heal();
     guard.start_again();
 
-    let record = guard.wait_done(seconds(30));
+    let record = guard.wait_done(seconds(40));
     assert_taken_up(&before, &record);
     let node = &record["node"];
     assert_eq!((&node["cordoned_by_us"], &node["labelled_by_us"]), (&true.into(), &true.into()), "{node}");
@@ -149,17 +153,26 @@ fn killed_among_evictions_it_asks_no_pod_twice_and_forgets_none() {
     world.cluster.make_pods(&world.node, &[PodSpec::new("db-0").grace(5).stops_in(1.0)]);
     world.cluster.make_budget(&world.node, "db", "db", 1, 1);
     let mut guard = world.start(world.setup(PROGRAM));
-    world.faults.delay(Duration::from_millis(300));
-    world.interrupt(&guard, 28);
-    guard.expect("some evictions were accepted", seconds(10), || {
-        (world.asks().iter().filter(|ask| ask.code == 201).count() >= 5).then_some(())
-    });
+    let stopping = || {
+        let pods = world.cluster.pods(&world.node);
+        pods.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_string()).count()
+    };
+    world.faults.delay(ON_ITS_WAY);
+    world.interrupt(&guard, 32);
+    guard.expect("some evictions were accepted", seconds(20), || (stopping() >= 5).then_some(()));
     guard.kill();
-    let accepted = world.asks().iter().filter(|ask| ask.code == 201).count();
+    let accepted = stopping();
     let before = guard.record().expect("a record");
     let known = before["pods"].as_array().into_iter().flatten().filter(|pod| !pod["asked_at"].is_null()).count();
     assert!(known < accepted, "{accepted} were accepted and it had heard of {known}");
+    // What the dead one had sent must not come among what the next one does.
+    world.faults.reset();
     world.faults.heal();
+    let mut settled = 0;
+    guard.expect("no more of it arrives", seconds(10), || {
+        thread::sleep(Duration::from_millis(500)); // no sooner than that is it known to be quiet
+        (std::mem::replace(&mut settled, stopping()) == settled).then_some(())
+    });
     guard.start_again();
 
     let record = guard.wait_done(seconds(35));

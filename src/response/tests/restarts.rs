@@ -4,8 +4,9 @@ use proptest::prelude::*;
 
 use super::world::{World, after_start, at, ms, s};
 use crate::hooks::Phase;
+use crate::notice::InstanceAction;
 use crate::process::Started;
-use crate::record::{Outcome, Record, ResponseOutcome};
+use crate::record::{NoticeWritten, Outcome, Record, ResponseOutcome};
 use crate::response::{Action, Guard, written};
 
 fn busy_world(pods: &[(u64, u64, Option<u64>)]) -> World {
@@ -60,6 +61,22 @@ fn a_response_whose_deadline_came_while_no_daemon_ran_is_closed() {
     assert_eq!(closed.outcome, Some(ResponseOutcome::Incomplete));
     assert_eq!(closed.pods[0].outcome, Some(Outcome::Left));
     assert_eq!(taken_up(closed, 62.0).1, None, "once");
+}
+
+#[test]
+fn after_a_restart_only_the_very_notice_whose_deadline_has_passed_is_not_responded_to_again() {
+    let old = cut_in_its_first_hook();
+    for (left, responds) in [(57.0, false), (120.0, true)] {
+        let mut world = World::new();
+        world.now = at(3.0);
+        world.interrupt_with(InstanceAction::Terminate, 57.0);
+        let same = world.guard.record().unwrap().notice.time;
+        world.guard = Guard::new(&world.settings);
+        let record = Record { notice: NoticeWritten { time: same, ..old.notice.clone() }, ..old.clone() };
+        world.guard.take_up(record, "boot", at(61.0));
+        world.notice(InstanceAction::Terminate, left);
+        assert_eq!(world.guard.record().is_some(), responds, "{left}");
+    }
 }
 
 proptest! {
