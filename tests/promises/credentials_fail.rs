@@ -331,3 +331,21 @@ fn a_plugin_is_not_run_again_for_each_attempt_to_find_the_node() {
     expect_standing(&guard, "ready", "", 15, "the node is there");
     assert_eq!(Kubeconfigs::new(&world.cluster, &world.node.name, &folder).plugin_runs(), 1);
 }
+
+/// Nothing was known of a cluster when the notice came, and so all seemed done at once.
+#[test]
+fn a_kubeconfig_that_comes_in_the_middle_of_a_response_is_in_time_for_its_pods() {
+    let world = world("comes");
+    let setup = world.setup_without_cluster(PROGRAM);
+    let path = setup.folder().join("kubelet.conf");
+    let kubeconfigs = world.kubeconfigs(&setup);
+    let guard = setup.kubeconfig(&path).start();
+    expect_standing(&guard, "none", "there is no kubeconfig", 10, "before the kubeconfig");
+    world.interrupt(&guard, 30);
+    guard
+        .wait_record("the response of a machine without a cluster", seconds(10), |record| !record["outcome"].is_null());
+    kubeconfigs.combined();
+    let record = guard.wait_record("web-0 is gone", seconds(20), |record| record::count(record, "graceful") == 1);
+    assert_eq!(record["node"]["cordoned_by_us"], true, "{record:#}");
+    assert_eq!(world.cluster.pods(&world.node).len(), 0);
+}
