@@ -311,6 +311,8 @@ impl World {
         let mut actions = Vec::new();
         if let Some(record) = &self.disk {
             self.history.taken_up(self.now, self.life, record);
+            // What it sees from then on is another notice, and another world.
+            self.exited |= spot_guard::response::deadline(record) <= moment(self.now);
             actions = guard.take_up(read_back(record), "boot", moment(self.now)).0;
         }
         self.guard = Some(guard);
