@@ -1,4 +1,4 @@
-//! Hooks run in order, know what they need to know, and none of them holds up the rest.
+//! Hooks run in order and know what they need to know.
 
 use std::fs;
 
@@ -87,39 +87,6 @@ fn a_hook_that_asks_for_another_try_gets_one_and_a_failing_one_stops_nobody() {
     assert_eq!(failed["exit"], 3, "{failed:#}");
     assert!(failed["output_tail"].as_str().unwrap().contains("this went wrong"));
     assert!(guard.log().contains("20-fails: this went wrong"), "{}", guard.log());
-}
-
-#[test]
-fn a_hook_that_takes_too_long_is_ended_with_all_that_it_started() {
-    let imds = Imds::on_loopback();
-    let setup = Setup::new(PROGRAM)
-        .config("[hooks]\ntimeouts = { \"10-stuck\" = \"1s\" }")
-        .hook("pre-drain", "10-stuck", "trap '' TERM; sleep 300 & echo $! >$OUT/child; wait; wait; sleep 300")
-        .hook("pre-drain", "20-after", "touch $OUT/after");
-    let (guard, record) = respond(setup, &imds, 30);
-    assert_eq!(hook(&record, "10-stuck")["timed_out"], true, "{record:#}");
-    assert!(guard.out().join("after").exists(), "the next one runs");
-    let child = read(&guard, "child");
-    guard.expect("its child is gone too", seconds(5), || {
-        let status = fs::read_to_string(format!("/proc/{}/status", child.trim())).unwrap_or_default();
-        (status.is_empty() || status.contains("State:\tZ")).then_some(())
-    });
-}
-
-#[test]
-fn a_hook_that_others_may_write_does_not_run() {
-    let imds = Imds::on_loopback();
-    let setup = Setup::new(PROGRAM).hook("pre-drain", "10-open", "touch $OUT/open").hook(
-        "pre-drain",
-        "20-fine",
-        "touch $OUT/fine",
-    );
-    let open = setup.folder().join("hooks/pre-drain.d/10-open");
-    fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o777)).expect("set a mode");
-    let (guard, _) = respond(setup, &imds, 15);
-    assert!(guard.out().join("fine").exists());
-    assert!(!guard.out().join("open").exists());
-    assert!(guard.log().contains("10-open"), "the log says so:\n{}", guard.log());
 }
 
 #[test]

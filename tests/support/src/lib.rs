@@ -17,6 +17,7 @@ pub mod http;
 pub mod imds;
 pub mod kubeconfig;
 pub mod kubelet;
+pub mod memory_group;
 pub mod network;
 pub mod pods;
 pub mod record;
