@@ -74,7 +74,7 @@ fn assert_flat([before, early, late]: [Usage; 3], fault: &str) {
     // What comes may be long, what is kept of it is not.
     assert!(late.peak < before.resident + 2048, "{fault}: {before:?}, {late:?}");
     assert!(late.descriptors <= before.descriptors + 2, "{fault}: {before:?}, {late:?}");
-    assert_eq!(late.threads, before.threads, "{fault}");
+    assert!(late.threads <= early.threads, "{fault}: {early:?}, {late:?}");
 }
 
 /// Heals the service, which has had a notice all the while, and asserts that the first poll that works sees it.
