@@ -6,8 +6,17 @@ use crate::machine::{Machine, Plan, plan};
 
 #[test]
 fn a_killed_daemon_is_back_within_two_seconds_and_takes_up_the_response() {
+    killed_in("pre-drain");
+}
+
+#[test]
+fn one_that_is_killed_while_it_stops_containers_is_back_as_soon_and_stops_them_again() {
+    killed_in("local-drain");
+}
+
+fn killed_in(phase: &str) {
     let Some(plan) = plan() else { return };
-    let machine = cut_in_its_second_hook(plan).boot();
+    let machine = cut_in_its_second_hook(plan, phase).boot();
     let (id, deadline) = begun(&machine);
     let killed = machine.unit("MainPID");
     machine.run(&["kill", "-KILL", &killed]);
@@ -21,7 +30,7 @@ fn a_killed_daemon_is_back_within_two_seconds_and_takes_up_the_response() {
 #[test]
 fn a_daemon_that_hangs_is_restarted_by_the_watchdog_and_takes_up_the_response() {
     let Some(plan) = plan() else { return };
-    let machine = cut_in_its_second_hook(plan).boot();
+    let machine = cut_in_its_second_hook(plan, "pre-drain").boot();
     let (id, deadline) = begun(&machine);
     let stopped = machine.unit("MainPID");
     machine.run(&["kill", "-STOP", &stopped]);
@@ -47,12 +56,13 @@ fn a_daemon_that_crashes_again_and_again_is_started_again_and_again() {
     }
 }
 
-/// A machine on which the first pre-drain hook ends at once and the second waits for `/var/tmp/go`.
-fn cut_in_its_second_hook(plan: Plan) -> Plan {
+/// A machine on which the first hook ends at once and the second, of that phase, waits for `/var/tmp/go`.
+fn cut_in_its_second_hook(plan: Plan, phase: &str) -> Plan {
     plan.hook("pre-drain.d/10-first", "echo ran >>/var/tmp/first")
         .hook(
-            "pre-drain.d/20-second",
-            "echo ran >>/var/tmp/second; until [ -e /var/tmp/go ]; do sleep 0.1; done; touch /var/tmp/second-ended",
+            &format!("{phase}.d/20-second"),
+            "sleep 1000 & echo $! >>/var/tmp/children
+echo ran >>/var/tmp/second; until [ -e /var/tmp/go ]; do sleep 0.1; done; touch /var/tmp/second-ended",
         )
         .hook("post-drain.d/10-last", "touch /var/tmp/last")
 }
@@ -69,6 +79,8 @@ fn begun(machine: &Machine) -> (String, String) {
 /// What must be seen of a response that was taken up and then let go on.
 fn taken_up(machine: &Machine, id: &str, deadline: &str) {
     machine.wait_for("the second run of the cut hook", || machine.read("/var/tmp/second").lines().count() == 2);
+    let left = "kill -0 $(head -n 1 /var/tmp/children) && echo it lives";
+    assert_eq!(machine.says(&["sh", "-c", left]), "", "what the cut hook had started still runs");
     machine.touch("/var/tmp/go");
     machine.wait_for("the end of the response", || !machine.records()[0]["outcome"].is_null());
     let records = machine.records();
