@@ -272,6 +272,7 @@ impl World {
         self.history.note(self.now, Told::LinkIs(link));
         match link {
             Link::Refuses | Link::Cuts => {
+                self.held_back.clear();
                 let pod_watches = std::mem::take(&mut self.pod_watches);
                 for (number, _) in pod_watches.into_iter().chain(std::mem::take(&mut self.node_watches)) {
                     let answer = Some(Answer::Nothing("connection reset".into()));

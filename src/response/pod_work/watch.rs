@@ -22,7 +22,7 @@ const REFUSED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 pub struct Watch {
     /// The watch whose news count.
     number: Option<u64>,
-    /// The latest that was told to end. What it and earlier ones still say comes too late to count.
+    /// The latest that has ended, or was told to. What it and earlier ones still say comes too late to count.
     ended: u64,
     renewals: u32,
     heard: Moment,
@@ -111,6 +111,7 @@ impl Pods {
         if self.watch.number == Some(number) {
             self.watch.number = None;
         }
+        self.watch.ended = self.watch.ended.max(number);
         let again_after = match answer {
             None => return,
             Some(Answer::Refused(_)) => REFUSED_AGAIN_AFTER,
