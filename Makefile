@@ -51,10 +51,11 @@ check: ## format, clippy, scripts, licences, tests beside stand-ins: under two m
 test: ## all that must hold before a change lands: check, then a real control plane and a real systemd
 	tests/prepare
 	$(MAKE) --no-print-directory check simulate release
-	tests/really cargo test --locked --test '[!n]*'
+	tests/really cargo test --locked --test '[!n]*' -- --skip credentials_fail:: --skip away_for_half_the_window::
 
 test-all: test figures ## test, and all that takes long: a real node among it
 	tests/really cargo test --locked --test node
+	tests/really cargo test --locked --test promises -- credentials_fail:: away_for_half_the_window::
 	tests/really cargo test --locked --test promises -- --ignored
 	$(MAKE) --no-print-directory soak MINUTES=4
 	SPOT_GUARD_TEST_WHOLE_WINDOWS=1 tests/really cargo test --locked --test promises away_for_half_the_window
