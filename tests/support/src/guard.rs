@@ -328,12 +328,14 @@ impl Drop for Guard {
 
 /// Hooks and plugins outlive a daemon that was killed, and may wait for what never comes.
 fn end_what_runs_in(folder: &Path) {
-    let folder = folder.as_os_str().as_encoded_bytes();
+    // With what ends its name: "guard-12" is not in "guard-121/hooks".
+    let within = format!("{}/", folder.display());
+    let within = within.as_bytes();
     for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let pid = process.file_name().to_str().and_then(|name| name.parse().ok());
         let command = fs::read(process.path().join("cmdline")).unwrap_or_default();
         if let Some(pid) = pid
-            && command.windows(folder.len()).any(|window| window == folder)
+            && command.windows(within.len()).any(|window| window == within)
         {
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
@@ -362,4 +364,27 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn said(lines: &Mutex<Vec<Line>>, within: Duration) -> String {
     let log = || held(lines).iter().map(|line| line.text.clone() + "\n").collect::<String>();
     crate::wait::wait(within, || Some(log()).filter(|log| !log.is_empty())).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::folder::Folder;
+
+    #[test]
+    fn what_runs_in_a_folder_of_a_longer_name_goes_on() {
+        let folder = Folder::new("end");
+        let run_in = |folder: String| {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", "while read -r line; do :; done", &format!("{folder}/hooks/10-wait")]);
+            shell.stdin(Stdio::piped()).spawn().expect("run a shell")
+        };
+        let (mut mine, mut others) =
+            (run_in(folder.path().display().to_string()), run_in(format!("{}1", folder.path().display())));
+        end_what_runs_in(folder.path());
+        assert!(!mine.wait().expect("it has ended").success());
+        assert_eq!(others.try_wait().expect("look after it"), None);
+        drop(others.stdin.take());
+        assert!(others.wait().expect("it ends by itself").success());
+    }
 }
