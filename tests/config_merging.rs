@@ -180,7 +180,7 @@ fn the_built_in_settings_are_those_of_the_interface() {
     assert_eq!(settings.imds.endpoint, "http://169.254.169.254");
     assert_eq!(settings.imds.poll_interval, Duration::from_secs(1));
     assert_eq!(settings.imds.timeout, Duration::from_secs(1));
-    assert_eq!(settings.spot_interruption, Reaction::Drain);
+    assert_eq!(settings.responses.spot_interruption.reaction, Reaction::Drain);
     assert_eq!(settings.kubernetes.mode, config::Mode::Auto);
     assert!(settings.kubernetes.exclude_from_load_balancers && settings.kubernetes.conditions);
     assert!(settings.kubernetes.events && settings.drain.respect_budgets && settings.drain.volumes);
@@ -255,7 +255,7 @@ fn a_variable_sets_what_a_file_could_set() {
         ("SPOT_GUARD", "other"),
     ]);
     assert!(loaded.problems.is_empty(), "{:?}", loaded.problems);
-    assert_eq!(loaded.settings.spot_interruption, Reaction::Cordon);
+    assert_eq!(loaded.settings.responses.spot_interruption.reaction, Reaction::Cordon);
     assert!(!loaded.settings.drain.volumes);
     assert_eq!(loaded.settings.kubernetes.taints.len(), 1);
     assert_eq!(loaded.settings.hooks.timeouts["20-docker"], Duration::from_secs(100));

@@ -16,6 +16,7 @@ use super::nearest::nearest;
 use super::problem::Hint;
 use super::settings::*;
 use super::value::Value;
+use crate::notice::SPOT_WINDOW;
 
 /// One setting.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ pub struct Row {
     pub put: fn(&mut Settings, &str, &Value) -> Accepted<()>,
 }
 
-pub static SCHEMA: [Row; 24] = [
+pub static SCHEMA: [Row; 38] = [
     row("imds", "endpoint", said("http://169.254.169.254"), "the metadata service, http://HOST[:PORT]", |s, _, v| {
         endpoint(v).map(|it| s.imds.endpoint = it)
     })
@@ -41,11 +42,57 @@ pub static SCHEMA: [Row; 24] = [
     row("imds", "poll-interval", said("1s"), "how often a notice is looked for, 200ms to 30s", |s, _, v| {
         time(v, ms(200), secs(30)).map(|it| s.imds.poll_interval = it)
     }),
+    row(
+        "imds",
+        "poll-interval-at-risk",
+        said("500ms"),
+        "beside a rebalance recommendation, 200ms to 30s",
+        |s, _, v| time(v, ms(200), secs(30)).map(|it| s.imds.poll_interval_at_risk = it),
+    ),
     row("imds", "timeout", said("1s"), "the limit of one request, 100ms to 30s", |s, _, v| {
         time(v, ms(100), secs(30)).map(|it| s.imds.timeout = it)
     }),
-    row("responses.spot-interruption", "action", said("drain"), "drain, cordon, observe or ignore", |s, _, v| {
-        word(v, &REACTIONS).map(|it| s.spot_interruption = it)
+    row("responses.spot-interruption", "action", said("drain"), ACTION, |s, _, v| {
+        word(v, &REACTIONS).map(|it| s.responses.spot_interruption.reaction = it)
+    }),
+    row("responses.spot-interruption", "force", said("at-force-time"), FORCE, |s, _, v| {
+        word(v, &FORCES).map(|it| s.responses.spot_interruption.force = it)
+    }),
+    row("responses.autoscaling-termination", "action", said("drain"), ACTION, |s, _, v| {
+        word(v, &REACTIONS).map(|it| s.responses.autoscaling_termination.reaction = it)
+    }),
+    row("responses.autoscaling-termination", "window", said("5m"), WINDOW, |s, _, v| {
+        window(v).map(|it| s.responses.autoscaling_termination.window = it)
+    }),
+    row("responses.autoscaling-termination", "force", said("at-force-time"), FORCE, |s, _, v| {
+        word(v, &FORCES).map(|it| s.responses.autoscaling_termination.force = it)
+    }),
+    row("responses.maintenance", "action", said("drain"), ACTION, |s, _, v| {
+        word(v, &REACTIONS).map(|it| s.responses.maintenance.reaction = it)
+    }),
+    row("responses.maintenance", "lead", said("10m"), "acted on so long before its time, 10s to 24h", |s, _, v| {
+        window(v).map(|it| s.responses.maintenance.window = it)
+    }),
+    row("responses.maintenance", "force", said("at-force-time"), FORCE, |s, _, v| {
+        word(v, &FORCES).map(|it| s.responses.maintenance.force = it)
+    }),
+    row("responses.rebalance-recommendation", "action", said("observe"), ACTION, |s, _, v| {
+        word(v, &REACTIONS).map(|it| s.responses.rebalance_recommendation.reaction = it)
+    }),
+    row("responses.rebalance-recommendation", "window", said("10m"), WINDOW, |s, _, v| {
+        window(v).map(|it| s.responses.rebalance_recommendation.window = it)
+    }),
+    row("responses.rebalance-recommendation", "force", said("never"), FORCE, |s, _, v| {
+        word(v, &FORCES).map(|it| s.responses.rebalance_recommendation.force = it)
+    }),
+    row("responses.by-hand", "action", said("drain"), ACTION, |s, _, v| {
+        word(v, &REACTIONS).map(|it| s.responses.by_hand.reaction = it)
+    }),
+    row("responses.by-hand", "window", said("2m"), WINDOW, |s, _, v| {
+        window(v).map(|it| s.responses.by_hand.window = it)
+    }),
+    row("responses.by-hand", "force", said("never"), FORCE, |s, _, v| {
+        word(v, &FORCES).map(|it| s.responses.by_hand.force = it)
     }),
     row("kubernetes", "mode", said("auto"), "auto (if a kubeconfig is there), required or off", |s, _, v| {
         word(v, &MODES).map(|it| s.kubernetes.mode = it)
@@ -116,6 +163,7 @@ const REACTIONS: [(&str, Reaction); 4] = [
     ("observe", Reaction::Observe),
     ("ignore", Reaction::Ignore),
 ];
+const FORCES: [(&str, Force); 2] = [("at-force-time", Force::AtForceTime), ("never", Force::Never)];
 const MODES: [(&str, Mode); 3] = [("auto", Mode::Auto), ("required", Mode::Required), ("off", Mode::Off)];
 const FORMATS: [(&str, LogFormat); 3] =
     [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];
@@ -126,6 +174,14 @@ const LEVELS: [(&str, LevelFilter); 4] = [
     ("info", LevelFilter::Info),
     ("debug", LevelFilter::Debug),
 ];
+
+const ACTION: &str = "drain, cordon, observe or ignore";
+const WINDOW: &str = "how long a response may take, 10s to 24h";
+const FORCE: &str = "pass over budgets at-force-time or never";
+
+fn window(value: &Value) -> Accepted<Duration> {
+    time(value, secs(10), DAY)
+}
 
 const ZERO: Duration = Duration::ZERO;
 const HOUR: Duration = Duration::from_secs(3600);
@@ -202,12 +258,28 @@ pub fn hint(table: &str, key: &str) -> Hint {
     }
 }
 
+fn response() -> Response {
+    Response { reaction: Reaction::Ignore, window: ZERO, force: Force::Never }
+}
+
 /// Settings before anything is put into them, the built-in values included: the fields that rows fill are empty, the
 /// others are as they stay without flags.
 pub fn blank() -> Settings {
     Settings {
-        imds: Imds { endpoint: String::new(), disabled: false, poll_interval: ZERO, timeout: ZERO },
-        spot_interruption: Reaction::Ignore,
+        imds: Imds {
+            endpoint: String::new(),
+            disabled: false,
+            poll_interval: ZERO,
+            poll_interval_at_risk: ZERO,
+            timeout: ZERO,
+        },
+        responses: Responses {
+            spot_interruption: Response { window: SPOT_WINDOW, ..response() },
+            autoscaling_termination: response(),
+            maintenance: response(),
+            rebalance_recommendation: response(),
+            by_hand: response(),
+        },
         kubernetes: Kubernetes {
             mode: Mode::Off,
             kubeconfig: None,

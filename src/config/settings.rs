@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::moment;
+use crate::notice::Kind;
 use crate::objects::Taint;
 
 /// Everything that can be set, with nothing left to check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     pub imds: Imds,
-    pub spot_interruption: Reaction,
+    pub responses: Responses,
     pub kubernetes: Kubernetes,
     pub drain: Drain,
     pub hooks: Hooks,
@@ -30,17 +31,61 @@ pub struct Imds {
     pub disabled: bool,
     /// From 200 ms to 30 s.
     pub poll_interval: Duration,
+    /// The same while a rebalance recommendation stands.
+    pub poll_interval_at_risk: Duration,
     pub timeout: Duration,
 }
 
-/// What a kind of notice leads to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+/// `[responses.*]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Responses {
+    pub spot_interruption: Response,
+    pub autoscaling_termination: Response,
+    pub maintenance: Response,
+    pub rebalance_recommendation: Response,
+    pub by_hand: Response,
+}
+
+impl Responses {
+    pub fn of(&self, kind: Kind) -> &Response {
+        match kind {
+            Kind::SpotInterruption => &self.spot_interruption,
+            Kind::AutoscalingTermination => &self.autoscaling_termination,
+            Kind::Maintenance => &self.maintenance,
+            Kind::RebalanceRecommendation => &self.rebalance_recommendation,
+            Kind::ByHand => &self.by_hand,
+        }
+    }
+}
+
+/// What one kind of notice leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    pub reaction: Reaction,
+    /// How long a response may take; of maintenance events also how long before their time it begins. Of a Spot
+    /// interruption EC2 decides that.
+    pub window: Duration,
+    pub force: Force,
+}
+
+/// What is done about a notice, from the least to the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reaction {
-    Drain,
-    Cordon,
-    Observe,
     Ignore,
+    Observe,
+    Cordon,
+    Drain,
+}
+
+/// Whether disruption budgets are passed over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Force {
+    /// From the last moment on at which a pod can be asked and still have its grace.
+    #[default]
+    AtForceTime,
+    Never,
 }
 
 impl Reaction {

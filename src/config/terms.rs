@@ -2,12 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Drain, Hooks, Reaction, Settings};
+use super::{Drain, Force, Hooks, Reaction, Settings};
+use crate::notice::Kind;
 use crate::objects::Taint;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
     pub reaction: Reaction,
+    #[serde(default)]
+    pub force: Force,
     pub exclude_from_load_balancers: bool,
     pub taints: Vec<Taint>,
     pub conditions: bool,
@@ -17,10 +20,12 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// What `settings` say about a Spot interruption.
-    pub fn of(settings: &Settings) -> Terms {
+    /// What `settings` say about a kind of notice.
+    pub fn of(settings: &Settings, kind: Kind) -> Terms {
+        let response = settings.responses.of(kind);
         Terms {
-            reaction: settings.spot_interruption,
+            reaction: response.reaction,
+            force: response.force,
             exclude_from_load_balancers: settings.kubernetes.exclude_from_load_balancers,
             taints: settings.kubernetes.taints.clone(),
             conditions: settings.kubernetes.conditions,

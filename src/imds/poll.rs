@@ -9,6 +9,7 @@ use super::{Client, Counts, Error, INSTANCE_ACTION, Item};
 use crate::config;
 use crate::instance::Instance;
 use crate::moment::Moment;
+use crate::notice::Kind;
 use crate::trouble::Trouble;
 
 /// While the service is throttled the poll is never slower than this many intervals, nor than this time (or than its
@@ -21,8 +22,8 @@ const LONGEST_INSTANCE_BACKOFF: Duration = Duration::from_secs(60);
 /// What the poll saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
-    /// A good answer about [`INSTANCE_ACTION`], `None` if there is no such notice, and when it was asked for.
-    Spot(Option<Item>, Moment),
+    /// A good answer about notices of that kind, `None` if the item is absent, and when it was asked for.
+    Notice(Kind, Option<Item>, Moment),
     /// What this machine is; told once, when it is known.
     Instance(Instance),
     /// Answers are missing or wrong; told when that begins, and when it is something else that is wrong.
@@ -70,7 +71,7 @@ fn watch(mut client: Client, interval: Duration, tell: &dyn Fn(News)) {
         match client.get(INSTANCE_ACTION) {
             Ok(item) => {
                 health.well(asked, tell);
-                tell(News::Spot(item, asked));
+                tell(News::Notice(Kind::SpotInterruption, item, asked));
                 search = search.and_then(|search| search.go_on(&mut client, tell));
             }
             Err(error) => health.trouble(&error, asked, tell),

@@ -17,7 +17,8 @@ const ID: &str = "meta-data/instance-id";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn settings(endpoint: String, timeout: Duration) -> config::Imds {
-    config::Imds { endpoint, disabled: false, poll_interval: Duration::from_millis(200), timeout }
+    let poll_interval = Duration::from_millis(200);
+    config::Imds { endpoint, disabled: false, poll_interval, poll_interval_at_risk: poll_interval, timeout }
 }
 
 fn client(imds: &Imds) -> Client {
@@ -46,7 +47,7 @@ fn wait_for<T>(news: &Receiver<News>, wanted: impl Fn(News) -> Option<T>) -> T {
 }
 
 fn notice(news: News) -> Option<Item> {
-    if let News::Spot(Some(item), _) = news { Some(item) } else { None }
+    if let News::Notice(_, Some(item), _) = news { Some(item) } else { None }
 }
 
 fn asked(imds: &Imds) -> Vec<(String, String, u16)> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::config::Settings;
 use crate::hooks::Hook;
 use crate::instance::Instance;
-use crate::notice::Sighting;
+use crate::notice::{Key, Kind, Sighting};
 use crate::objects::{Answer, Node, Pod, Standing};
 use crate::process::{Ended, Started};
 
@@ -14,8 +14,10 @@ use crate::process::{Ended, Started};
 pub enum Event {
     /// The metadata service showed a notice.
     Noticed(Sighting),
-    /// The metadata service answered that there is none.
-    Unnoticed,
+    /// That notice is said to be over.
+    Over(Key),
+    /// The metadata service has shown all notices of that kind: what it did not show is not there.
+    Polled(Kind),
     /// Which instance this is.
     Instance(Instance),
     /// How things stand with the cluster.

@@ -12,7 +12,7 @@ use super::written;
 use crate::config::{Reaction, Settings, Terms};
 use crate::instance::Instance;
 use crate::moment::{Clock, Moment, Timestamp};
-use crate::notice::{InstanceAction, Sighting};
+use crate::notice::{InstanceAction, Kind, Sighting};
 use crate::objects::Standing;
 use crate::record::Record;
 
@@ -69,7 +69,7 @@ impl State {
 impl Guard {
     pub fn new(settings: &Settings) -> Guard {
         Guard {
-            terms: Terms::of(settings),
+            terms: Terms::of(settings, Kind::SpotInterruption),
             instance: Instance::default(),
             standing: Standing::Unknown,
             running: None,
@@ -114,8 +114,9 @@ impl Guard {
         let mut turn = Turn::at(now);
         match event {
             Event::Noticed(sighting) => self.noticed(&mut turn, &sighting, clock),
-            Event::Unnoticed => self.unnoticed(&mut turn),
-            Event::Reloaded(settings) => self.terms = Terms::of(&settings),
+            Event::Polled(Kind::SpotInterruption) => self.unnoticed(&mut turn),
+            Event::Polled(_) | Event::Over(_) => {}
+            Event::Reloaded(settings) => self.terms = Terms::of(&settings, Kind::SpotInterruption),
             Event::Standing(standing) => self.standing = standing,
             Event::Terminate { machine_stops } => self.terminate(&mut turn, machine_stops),
             Event::Instance(instance) => {

@@ -85,13 +85,13 @@ pub struct Running {
 impl Running {
     /// Begins a response to a notice that was just seen.
     pub fn begin(turn: &mut Turn, sighting: &Sighting, clock: Clock, terms: Terms, instance: Instance) -> Running {
-        let deadline = notice::deadline(sighting);
+        let deadline = notice::deadline(sighting, notice::SPOT_WINDOW);
         let notice =
             Notice { kind: sighting.kind, action: sighting.action, time: sighting.time, first_seen: sighting.seen };
         let id = id(&clock, sighting.seen);
         let mut running = Running::new(id, clock, notice, deadline, terms, instance);
         turn.say(Level::Warn, running.announcement(turn));
-        for doubt in sighting.doubt.iter().cloned().chain(notice::doubt_about_time(sighting)) {
+        for doubt in sighting.doubt.iter().cloned().chain(notice::doubt_about_time(sighting, deadline)) {
             turn.say(Level::Warn, format!("the notice is odd: {doubt}"));
             running.note_error(format!("the notice is odd: {doubt}"));
         }
@@ -164,7 +164,7 @@ impl Running {
         if (sighting.action, sighting.time) == (self.notice.action, self.notice.time) {
             return;
         }
-        let deadline = notice::deadline(sighting);
+        let deadline = notice::deadline(sighting, notice::SPOT_WINDOW);
         if deadline.at < self.deadline.at {
             self.start_blind_waves_anew(turn);
         }

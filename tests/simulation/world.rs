@@ -265,7 +265,7 @@ impl World {
             Poll::Notice => (self.scenario.action, 0),
             Poll::Moved(by) => (self.scenario.action, by),
             Poll::Changed(action) => (action, 0),
-            Poll::Nothing => return self.feed(Event::Unnoticed),
+            Poll::Nothing => return self.feed(Event::Polled(Kind::SpotInterruption)),
             Poll::Trouble => return,
         };
         let sighting = self.sighting(action, moved);
@@ -282,7 +282,15 @@ impl World {
             Some(left) => clock.timestamp(moment(left.saturating_add_signed(moved))),
             None => clock.timestamp(Moment::after_boot(ANNOUNCED - Duration::from_secs(60))),
         };
-        Sighting { kind: Kind::SpotInterruption, action, time: Some(time), date, seen: moment(self.now), doubt: None }
+        Sighting {
+            kind: Kind::SpotInterruption,
+            action,
+            event_id: None,
+            time: Some(time),
+            date,
+            seen: moment(self.now),
+            doubt: None,
+        }
     }
 
     // --- the daemon's life and its disk

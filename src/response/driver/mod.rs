@@ -7,6 +7,7 @@ mod hook_runner;
 mod only_one;
 mod requests;
 mod status_file;
+mod unreadable;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -20,7 +21,7 @@ use crate::config::{self, Problem, Settings, Sources};
 use crate::imds;
 use crate::kubernetes::Keeper;
 use crate::moment::{Clock, Moment, Timestamp};
-use crate::notice;
+use crate::notice::{self, Kind, Reading};
 use crate::objects::Standing;
 use crate::process::Stop;
 use crate::signals::{Caught, Signal};
@@ -30,6 +31,7 @@ use disk::Disk;
 use hook_runner::HookRunner;
 use only_one::OnlyOne;
 use requests::Requests;
+use unreadable::UnreadableNotices;
 
 /// No single wait is longer: a machine that was suspended does not wake a long one in time.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -114,9 +116,7 @@ struct Driver {
     notifier: Notifier,
     instance_id: Arc<Mutex<Option<String>>>,
     imds_trouble: Option<String>,
-    /// What came in the place of a notice, while that is so.
-    unreadable_notice: Option<String>,
-    unreadable: Trouble,
+    unreadable: UnreadableNotices,
     status_words: String,
     status_changed: bool,
     status_trouble: Trouble,
@@ -150,8 +150,7 @@ impl Driver {
             notifier,
             instance_id,
             imds_trouble: None,
-            unreadable_notice: None,
-            unreadable: Trouble::default(),
+            unreadable: UnreadableNotices::default(),
             status_words: String::new(),
             status_changed: true,
             status_trouble: Trouble::default(),
@@ -239,11 +238,7 @@ impl Driver {
 
     fn take_news(&mut self, news: imds::News) {
         match news {
-            imds::News::Spot(Some(item), asked) => self.take_item(&item, asked),
-            imds::News::Spot(None, asked) => {
-                self.notice_was_readable(asked);
-                self.feed(Event::Unnoticed);
-            }
+            imds::News::Notice(kind, item, asked) => self.take_item(kind, item.as_ref(), asked),
             imds::News::Instance(instance) => {
                 *self.instance_id.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = instance.id.clone();
                 self.status_changed = true;
@@ -262,28 +257,17 @@ impl Driver {
         }
     }
 
-    fn take_item(&mut self, item: &imds::Item, asked: Moment) {
-        let date = item.date.unwrap_or_else(Timestamp::now);
-        match notice::read_instance_action(&item.body, date, asked) {
-            Ok(sighting) => {
-                self.notice_was_readable(asked);
-                self.feed(Event::Noticed(sighting));
+    fn take_item(&mut self, kind: Kind, item: Option<&imds::Item>, asked: Moment) {
+        let date = item.and_then(|item| item.date).unwrap_or_else(Timestamp::now);
+        match notice::read(kind, item.map(|item| item.body.as_str()), date, asked) {
+            Ok(Reading { there, over, doubt }) => {
+                self.status_changed |= self.unreadable.said_so(kind, doubt, asked);
+                over.into_iter().for_each(|key| self.feed(Event::Over(key)));
+                there.into_iter().for_each(|sighting| self.feed(Event::Noticed(sighting)));
+                self.feed(Event::Polled(kind));
             }
-            Err(error) => {
-                if let Some(extent) = self.unreadable.came("unreadable", asked) {
-                    log::error!("{error}{}", extent.in_brackets());
-                }
-                self.status_changed |= self.unreadable_notice.is_none();
-                self.unreadable_notice = Some(error.to_string());
-            }
+            Err(error) => self.status_changed |= self.unreadable.said_so(kind, Some(error.to_string()), asked),
         }
-    }
-
-    fn notice_was_readable(&mut self, asked: Moment) {
-        if let Some(extent) = self.unreadable.over(asked) {
-            log::info!("the metadata service makes sense again; it did not {extent}");
-        }
-        self.status_changed |= self.unreadable_notice.take().is_some();
     }
 
     /// Asked on a thread of its own, as the answer may take a second.

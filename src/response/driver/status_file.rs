@@ -43,7 +43,7 @@ impl Driver {
     }
 
     fn status(&self) -> Status {
-        let imds_trouble = self.imds_trouble.clone().or_else(|| self.unreadable_notice.clone());
+        let imds_trouble = self.imds_trouble.clone().or_else(|| self.unreadable.first());
         Status {
             version: VERSION,
             at: Timestamp::now(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::world::{World, after_start, at, ms, s};
 use crate::config::Reaction;
 use crate::hooks::Phase;
-use crate::notice::InstanceAction;
+use crate::notice::{InstanceAction, Kind};
 use crate::objects::{Node, PodId, Standing};
 use crate::response::{Event, PodNews, Request};
 
@@ -454,7 +454,7 @@ fn the_deadline_may_come_nearer_and_never_goes_further_away() {
     assert!(deadline(&world) < first);
     assert_eq!(world.guard.record().unwrap().earlier_notices.len(), 1);
     let nearer = deadline(&world);
-    world.feed(Event::Unnoticed);
+    world.feed(Event::Polled(Kind::SpotInterruption));
     world.run(5.0);
     assert_eq!(deadline(&world), nearer, "a 404 ends nothing");
 }
@@ -504,7 +504,7 @@ fn a_grace_period_limit_is_named_in_the_ask() {
 #[test]
 fn observing_tells_and_changes_nothing_and_cordoning_asks_no_pod() {
     for (reaction, patches) in [(Reaction::Observe, 0), (Reaction::Cordon, 1)] {
-        let mut world = World::with_settings(|settings| settings.spot_interruption = reaction);
+        let mut world = World::with_settings(|settings| settings.responses.spot_interruption.reaction = reaction);
         world.hook(Phase::Notice, "n", s(1));
         world.hook(Phase::PreDrain, "p", s(1));
         world.pod("a", 30, 2);
@@ -531,7 +531,7 @@ fn one_notice_is_one_response_and_a_new_one_counts_once_it_has_been_gone_for_fiv
     assert!(world.guard.record().is_none(), "the notice that was responded to is still there");
     for second in 127..=428 {
         world.now = at(f64::from(second));
-        world.feed(Event::Unnoticed);
+        world.feed(Event::Polled(Kind::SpotInterruption));
     }
     world.notice(InstanceAction::Terminate, 120.0);
     assert!(world.guard.record().is_some());

@@ -177,6 +177,7 @@ impl World {
         self.feed(Event::Noticed(Sighting {
             kind: Kind::SpotInterruption,
             action,
+            event_id: None,
             time: Some(time),
             date,
             seen: self.now,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use spot_guard::imds::INSTANCE_ITEMS;
 use spot_guard::instance::Instance;
 use spot_guard::moment::{Moment, Timestamp};
-use spot_guard::notice::{SPOT_WINDOW, deadline, doubt_about_time, read_instance_action};
+use spot_guard::notice::{Kind, SPOT_WINDOW, deadline, doubt_about_time, read};
 
 use super::assert_message;
 use super::times::assert_read_back;
@@ -15,15 +15,21 @@ pub fn instance_action(data: &[u8]) {
     let Ok(body) = std::str::from_utf8(data) else { return };
     let date = Timestamp::from_rfc3339("2026-11-22T20:33:43Z").unwrap();
     let seen = Moment::after_boot(Duration::from_secs(1000));
-    match read_instance_action(body, date, seen) {
-        Ok(sighting) => {
-            let at = deadline(&sighting).at;
-            assert!(at > seen && at <= seen + SPOT_WINDOW);
+    match read(Kind::SpotInterruption, Some(body), date, seen) {
+        Ok(reading) => {
+            let [sighting] = reading.there.try_into().unwrap();
+            let deadline = deadline(&sighting, SPOT_WINDOW);
+            assert!(deadline.at > seen && deadline.at <= seen + SPOT_WINDOW);
             assert_eq!(
                 sighting.time.is_none(),
                 sighting.doubt.as_ref().is_some_and(|doubt| doubt.contains("its time"))
             );
-            sighting.doubt.iter().cloned().chain(doubt_about_time(&sighting)).for_each(|doubt| assert_message(&doubt));
+            sighting
+                .doubt
+                .iter()
+                .cloned()
+                .chain(doubt_about_time(&sighting, deadline))
+                .for_each(|doubt| assert_message(&doubt));
             sighting.time.into_iter().for_each(assert_read_back);
         }
         Err(error) => {

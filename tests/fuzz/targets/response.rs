@@ -58,7 +58,7 @@ impl World {
             12 => self.noticed(how),
             13 => self.feed(Event::Standing(standing(how))),
             14 => self.restart(),
-            _ => self.feed(Event::Unnoticed),
+            _ => self.feed(Event::Polled(Kind::SpotInterruption)),
         }
     }
 
@@ -73,7 +73,7 @@ impl World {
         let time = if how == 0 { None } else { Some(clock().timestamp(self.now + left)) };
         let action = [InstanceAction::Terminate, InstanceAction::Hibernate][usize::from(how == 2)];
         let kind = Kind::SpotInterruption;
-        self.feed(Event::Noticed(Sighting { kind, action, time, date, seen: self.now, doubt: None }));
+        self.feed(Event::Noticed(Sighting { kind, action, event_id: None, time, date, seen: self.now, doubt: None }));
     }
 
     fn news(&mut self, what: u8, how: u8) {
