@@ -247,9 +247,7 @@ fn killed_after_the_end_it_does_nothing_more() {
     let mut guard = world.start(setup);
     world.interrupt(&guard, 20);
     let before = guard.wait_done(seconds(20));
-    guard.expect("its last word on the Node", seconds(10), || {
-        world.cluster.events(&world.node).into_iter().find(|event| event["reason"] == "DrainFinished")
-    });
+    world.wait_event(&guard, "DrainFinished", "");
     guard.kill();
     // Who it is, and what there is, may be asked anew.
     let changes = |world: &World| {

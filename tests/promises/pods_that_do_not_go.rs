@@ -38,8 +38,7 @@ fn a_pod_that_its_kubelet_never_ends_is_told_as_left_and_holds_up_nothing() {
     assert_eq!((&pod["outcome"], &pod["gone_at"]), (&"left".into(), &Value::Null));
     assert!(!pod["asked_at"].is_null());
     assert!(record["errors"].to_string().contains("stuck-0"), "{record:#}");
-    let events = world.cluster.events(&world.node);
-    assert!(events.iter().any(|event| event["reason"] == "DrainIncomplete" && event.to_string().contains("stuck-0")));
+    world.wait_event(&guard, "DrainIncomplete", "stuck-0");
 }
 
 #[test]

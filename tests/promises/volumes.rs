@@ -53,8 +53,7 @@ fn a_volume_that_is_never_released_holds_post_drain_up_to_its_reserve_and_is_nam
         (&"incomplete".into(), &"graceful".into())
     );
     assert!(record["errors"].to_string().contains(&data), "{:#}", record["errors"]);
-    let events = world.cluster.events(&world.node);
-    assert!(events.iter().any(|event| event["reason"] == "DrainIncomplete" && event.to_string().contains(&data)));
+    world.wait_event(&guard, "DrainIncomplete", &data);
 }
 
 #[test]

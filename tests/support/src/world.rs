@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::cluster::{Audited, Cluster, TestNode};
 use crate::faults::Faults;
 use crate::guard::{Guard, Setup};
@@ -100,6 +102,14 @@ impl World {
     /// Waits until the notice was served; that moment.
     pub fn interrupt_seen(&self, guard: &Guard) -> Instant {
         guard.expect("the notice is served", STARTUP, || self.imds.first_served(SPOT))
+    }
+
+    /// Waits for an Event on the Node with that reason and `text` in it: the record is written before it is sent.
+    pub fn wait_event(&self, guard: &Guard, reason: &str, text: &str) {
+        guard.expect(&format!("an Event {reason} with {text:?}"), Duration::from_secs(10), || {
+            let of = |event: &Value| event["reason"] == reason && event.to_string().contains(text);
+            self.cluster.events(&self.node).into_iter().find(of)
+        });
     }
 
     pub fn audit(&self) -> Vec<Audited> {
