@@ -8,7 +8,7 @@ cache      := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/spot-guard-tests
 target_dir := $(or $(CARGO_TARGET_DIR),target)
 musl       := $(shell uname -m)-unknown-linux-musl
 scripts    := .ci/run $(shell git grep -lE '^\#!.*sh$$' -- tests packaging examples 2>/dev/null)
-phases     := notice during pre-drain local-drain post-drain
+phases     := notice during pre-drain local-drain post-drain uncordon
 
 # Tests wait most of the time, for windows of half a minute: many at once, however few processors there are.
 export RUST_TEST_THREADS ?= 8

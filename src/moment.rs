@@ -20,6 +20,9 @@ use time::{OffsetDateTime, UtcOffset};
 pub struct Moment(u64);
 
 impl Moment {
+    /// Never comes.
+    pub const NEVER: Moment = Moment(u64::MAX);
+
     /// The present moment.
     pub fn now() -> Moment {
         // CLOCK_BOOTTIME exists on every kernel since 2.6.39 and the call has no other way to fail.
@@ -70,6 +73,13 @@ impl fmt::Debug for Moment {
 
 fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// How long the machine has slept (been suspended or hibernated) since it was booted: CLOCK_BOOTTIME counts that time,
+/// CLOCK_MONOTONIC does not (`clock_gettime(2)`).
+pub fn slept() -> Duration {
+    let awake = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::MAX, Duration::from);
+    Moment::now().uptime().saturating_sub(awake)
 }
 
 /// A time of day on the wall clock, in whole milliseconds since 1970 (negative before it), written as RFC 3339 in UTC.

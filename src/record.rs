@@ -29,6 +29,9 @@ pub struct Record {
     pub clock: ClockWritten,
     pub notice: NoticeWritten,
     pub earlier_notices: Vec<NoticeWritten>,
+    /// Others that stood at the same time, and asked for less or came later.
+    #[serde(default)]
+    pub notices_beside: Vec<NoticeWritten>,
     pub deadline: Timestamp,
     /// The announced time had passed at first sight.
     pub overdue: bool,
@@ -43,6 +46,13 @@ pub struct Record {
     /// `None` while the response runs.
     pub outcome: Option<ResponseOutcome>,
     pub errors: Vec<String>,
+}
+
+impl Record {
+    /// What only matters to one who writes it again.
+    fn forget_details(&mut self) {
+        (self.pods, self.hooks) = (Vec::new(), Vec::new());
+    }
 }
 
 /// Reads a record from its text.
@@ -76,6 +86,8 @@ pub enum ResponseOutcome {
     Complete,
     /// Some pods were not gone at the deadline.
     Incomplete,
+    /// The notice was taken back in the middle.
+    Withdrawn,
     /// The machine was rebooted in the middle.
     InterruptedByReboot,
 }
@@ -167,6 +179,8 @@ pub enum PhaseName {
     Drain,
     PostDrain,
     Done,
+    /// The way back.
+    Uncordon,
 }
 
 /// Where the local drain stands.

@@ -1,9 +1,12 @@
 //! The terms of a response: the settings it began with and keeps to its end, over reloads and restarts.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Drain, Force, Hooks, Reaction, Settings};
-use crate::notice::Kind;
+use crate::moment;
+use crate::notice::{Kind, SPOT_WINDOW};
 use crate::objects::Taint;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,12 +14,20 @@ pub struct Terms {
     pub reaction: Reaction,
     #[serde(default)]
     pub force: Force,
+    /// How long the response may take where the notice tells no time.
+    #[serde(rename = "window_seconds", with = "moment::seconds", default = "two_minutes")]
+    pub window: Duration,
     pub exclude_from_load_balancers: bool,
     pub taints: Vec<Taint>,
     pub conditions: bool,
     pub events: bool,
     pub drain: Drain,
     pub hooks: Hooks,
+}
+
+/// What all responses had before there were other kinds of notices.
+fn two_minutes() -> Duration {
+    SPOT_WINDOW
 }
 
 impl Terms {
@@ -26,6 +37,7 @@ impl Terms {
         Terms {
             reaction: response.reaction,
             force: response.force,
+            window: response.window,
             exclude_from_load_balancers: settings.kubernetes.exclude_from_load_balancers,
             taints: settings.kubernetes.taints.clone(),
             conditions: settings.kubernetes.conditions,

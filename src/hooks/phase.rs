@@ -18,10 +18,13 @@ pub enum Phase {
     LocalDrain,
     /// When all pods are gone, or at the reserve.
     PostDrain,
+    /// When the node is brought back.
+    Uncordon,
 }
 
 impl Phase {
-    pub const ALL: [Phase; 5] = [Phase::Notice, Phase::During, Phase::PreDrain, Phase::LocalDrain, Phase::PostDrain];
+    pub const ALL: [Phase; 6] =
+        [Phase::Notice, Phase::During, Phase::PreDrain, Phase::LocalDrain, Phase::PostDrain, Phase::Uncordon];
 
     /// The phase's name, as in its folder `<name>.d` and in a hook's first argument.
     pub fn name(self) -> &'static str {
@@ -31,6 +34,7 @@ impl Phase {
             Phase::PreDrain => "pre-drain",
             Phase::LocalDrain => "local-drain",
             Phase::PostDrain => "post-drain",
+            Phase::Uncordon => "uncordon",
         }
     }
 }

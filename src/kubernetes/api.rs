@@ -142,6 +142,16 @@ impl Api {
         }
     }
 
+    /// Removes `taints`, as they stand on `on`. Needs credentials that may set taints. 422 where they have moved since.
+    pub fn remove_taints(&self, on: &Node, taints: &[Taint]) -> Answer {
+        self.client.answer(&self.write(
+            Method::PATCH,
+            self.node_path(),
+            JSON_PATCH,
+            node::without_taints(&on.taints, taints),
+        ))
+    }
+
     /// Asks a pod to stop, its disruption budget willing. `grace` in whole seconds, at least 1; `None`: the pod's own.
     pub fn evict(&self, pod: &PodId, grace: Option<Duration>) -> Answer {
         let body = json!({

@@ -144,6 +144,19 @@ pub fn first_taints(taints: &[Taint]) -> Value {
     json!([{"op": "test", "path": "/spec/taints", "value": null}, {"op": "add", "path": "/spec/taints", "value": taints}])
 }
 
+/// The JSON patch that takes `taints` out of the list `present`, and fails if they have moved since. From the end on, so
+/// that none moves another.
+pub fn without_taints(present: &[Taint], taints: &[Taint]) -> Value {
+    let mut patch = Vec::new();
+    for (place, taint) in present.iter().enumerate().rev().filter(|(_, taint)| taints.contains(taint)) {
+        for (key, value) in [("key", &taint.key), ("effect", &taint.effect)] {
+            patch.push(json!({"op": "test", "path": format!("/spec/taints/{place}/{key}"), "value": value}));
+        }
+        patch.push(json!({"op": "remove", "path": format!("/spec/taints/{place}")}));
+    }
+    Value::Array(patch)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,6 +209,17 @@ mod tests {
         let metadata = json!({"labels": {EXCLUDE_LABEL: null}, "annotations": {RESPONSE_ANNOTATION: null}});
         assert_eq!(merge_patch(&undo), json!({"metadata": metadata, "spec": {"unschedulable": false}}));
         assert_eq!(merge_patch(&NodePatch::default()), json!({}));
+    }
+
+    #[test]
+    fn taints_are_taken_out_from_the_end_on_and_only_where_they_still_stand() {
+        let (a, b, c) = (taint("a", "NoSchedule"), taint("b", "NoSchedule"), taint("c", "NoExecute"));
+        let test = |place: usize, key: &str, value: &str| json!({"op": "test", "path": format!("/spec/taints/{place}/{key}"), "value": value});
+        let expected = json!([
+            test(2, "key", "c"), test(2, "effect", "NoExecute"), {"op": "remove", "path": "/spec/taints/2"},
+            test(0, "key", "a"), test(0, "effect", "NoSchedule"), {"op": "remove", "path": "/spec/taints/0"},
+        ]);
+        assert_eq!(without_taints(&[a.clone(), b, c.clone()], &[a, c]), expected);
     }
 
     #[test]

@@ -13,8 +13,10 @@ use crate::moment::{Moment, Timestamp};
 pub struct Reading {
     /// The notices of that kind that stand.
     pub there: Vec<Sighting>,
-    /// Those that are said to be over: cancelled, completed, or taken back.
-    pub over: Vec<Key>,
+    /// Those that are said to be taken back: cancelled events, a termination that is none any more.
+    pub taken_back: Vec<Key>,
+    /// Events that are said to have been done.
+    pub completed: Vec<Key>,
     /// What could not be read beside these, for a person.
     pub doubt: Option<String>,
 }
@@ -128,7 +130,8 @@ fn scheduled_event(event: Value, blank: &Sighting, reading: &mut Reading) -> Opt
         serde_json::from_value(event).ok().filter(|e: &ScheduledEvent| !e.event_id.is_empty())?;
     let event_id = Some(event.event_id);
     match event.state.as_str() {
-        "canceled" | "completed" => reading.over.push(Key { kind: blank.kind, event_id }),
+        "canceled" => reading.taken_back.push(Key { kind: blank.kind, event_id }),
+        "completed" => reading.completed.push(Key { kind: blank.kind, event_id }),
         "active" => {
             let action = match event.code.as_str() {
                 "instance-stop" => InstanceAction::Stop,
@@ -152,7 +155,7 @@ fn scheduled_event(event: Value, blank: &Sighting, reading: &mut Reading) -> Opt
 fn lifecycle_state(body: &str, blank: Sighting) -> Option<Reading> {
     match body.trim() {
         "Terminated" => Some(one(Sighting { action: InstanceAction::Terminate, ..blank })),
-        "InService" => Some(Reading { over: vec![blank.key()], ..Reading::default() }),
+        "InService" => Some(Reading { taken_back: vec![blank.key()], ..Reading::default() }),
         state => is_word(state).then(Reading::default),
     }
 }
@@ -260,11 +263,11 @@ mod tests {
 
     #[test]
     fn an_event_that_is_cancelled_or_completed_is_over() {
-        for state in ["canceled", "completed"] {
-            let read = reading(Kind::Maintenance, &format!("[{}]", event("system-reboot", state))).unwrap();
-            assert!(read.there.is_empty() && read.doubt.is_none());
-            assert_eq!(read.over[0].event_id.as_deref(), Some("instance-event-0d59937288b749b32"));
-        }
+        let read = |state| reading(Kind::Maintenance, &format!("[{}]", event("system-reboot", state))).unwrap();
+        let id = "instance-event-0d59937288b749b32".to_owned();
+        let key = Key { kind: Kind::Maintenance, event_id: Some(id) };
+        assert_eq!(read("canceled"), Reading { taken_back: vec![key.clone()], ..Reading::default() });
+        assert_eq!(read("completed"), Reading { completed: vec![key], ..Reading::default() });
     }
 
     #[test]
@@ -280,7 +283,7 @@ mod tests {
     fn only_the_target_terminated_is_a_termination_and_only_in_service_takes_it_back() {
         let kind = Kind::AutoscalingTermination;
         assert_eq!(there(kind, "Terminated\n"), [(InstanceAction::Terminate, None, None, false)]);
-        assert_eq!(reading(kind, "InService").unwrap().over, [Key { kind, event_id: None }]);
+        assert_eq!(reading(kind, "InService").unwrap().taken_back, [Key { kind, event_id: None }]);
         for state in ["Standby", "Detached", "Warmed:Stopped", "Warmed:Terminated", "Pending:Wait"] {
             assert_eq!(reading(kind, state), Ok(Reading::default()), "{state}");
         }

@@ -55,6 +55,9 @@ impl std::error::Error for Error {}
 #[derive(Debug, Default)]
 pub struct Newest {
     pub record: Option<Record>,
+    /// The others that could be read, the oldest first. Of their pods and hooks only those are kept that may still be to
+    /// be written: of the latest response that acted on the node.
+    pub others: Vec<Record>,
     /// What could not be read.
     pub troubles: Vec<Error>,
 }
@@ -87,7 +90,23 @@ impl Store {
             Ok(record) => newest.record = record,
             Err(error) => newest.troubles.push(error),
         }
+        newest.others = self.others(newest.record.as_ref().map(|record| record.id.as_str()));
         newest
+    }
+
+    fn others(&self, newest: Option<&str>) -> Vec<Record> {
+        let mut others: Vec<Record> = Vec::new();
+        for path in self.records().unwrap_or_default() {
+            let Some(record) = read_bounded(&path).ok().and_then(|text| super::read(&text).ok()) else { continue };
+            if newest == Some(record.id.as_str()) {
+                continue;
+            }
+            if record.terms.cordons() {
+                others.iter_mut().for_each(Record::forget_details);
+            }
+            others.push(record);
+        }
+        others
     }
 
     fn find_newest(&self, boot_id: &str, troubles: &mut Vec<Error>) -> Result<Option<Record>, Error> {

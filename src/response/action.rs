@@ -8,6 +8,7 @@ use crate::hooks::Hook;
 use crate::moment::Moment;
 use crate::objects::{Node, PodId, Taint};
 use crate::process::Started;
+use crate::record::Record;
 
 /// One thing to do. Numbers tie an answer to what asked for it.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +40,8 @@ pub enum Action {
     Record {
         revision: u64,
     },
+    /// Write the record of a response that is over.
+    WriteClosed(Box<Record>),
     /// Tell the journal.
     Say(Level, String),
     /// End the daemon.
@@ -54,6 +57,11 @@ pub enum Request {
         on: Node,
         taints: Vec<Taint>,
     },
+    RemoveTaints {
+        on: Node,
+        taints: Vec<Taint>,
+    },
+    RestoreNode(Restoration),
     WatchPods,
     WatchNode,
     /// `None`: with the pod's own grace.
@@ -66,7 +74,10 @@ pub enum Request {
         grace: Duration,
     },
     MarkDisrupted(PodId),
+    /// There is a notice.
     SetCondition(Told),
+    /// There is none any more.
+    ClearCondition(Told),
     CreateEvent(Told),
 }
 
@@ -77,6 +88,14 @@ pub struct NodeChange {
     pub exclude: bool,
     /// The annotation `spot-guard/response`.
     pub annotation: Option<String>,
+}
+
+/// What one PATCH undoes on the own Node; the annotation goes too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restoration {
+    pub uncordon: bool,
+    /// Take away the label that keeps it out of load balancers.
+    pub unlabel: bool,
 }
 
 /// What an event or a condition on the Node says.

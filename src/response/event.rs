@@ -14,8 +14,10 @@ use crate::process::{Ended, Started};
 pub enum Event {
     /// The metadata service showed a notice.
     Noticed(Sighting),
-    /// That notice is said to be over.
-    Over(Key),
+    /// That notice was taken back.
+    TakenBack(Key),
+    /// That scheduled event is said to have been done.
+    Completed(Key),
     /// The metadata service has shown all notices of that kind: what it did not show is not there.
     Polled(Kind),
     /// Which instance this is.
@@ -62,6 +64,10 @@ pub enum Event {
     Terminate {
         machine_stops: bool,
     },
+    /// An administrator wants the node back.
+    Uncordon,
+    /// The machine slept, or was hibernated, and is awake again.
+    Woke,
     /// Time has passed.
     Tick,
 }

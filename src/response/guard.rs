@@ -1,23 +1,24 @@
-//! The guard: the notice that is latched, the response that runs, and what the daemon as a whole does next.
+//! The guard: which notice is responded to, the response that runs, the way back, and what the daemon as a whole does
+//! next.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use log::Level;
 
 use super::action::Action;
+use super::board::{Board, Past, Posted};
 use super::event::Event;
-use super::running::Running;
+use super::running::{Numbers, Running};
 use super::turn::{Turn, tenths};
+use super::way_back::WayBack;
 use super::written;
 use crate::config::{Reaction, Settings, Terms};
 use crate::instance::Instance;
-use crate::moment::{Clock, Moment, Timestamp};
-use crate::notice::{InstanceAction, Kind, Sighting};
+use crate::moment::{Clock, Moment};
+use crate::notice::{Deadline, Key, Kind, Sighting};
 use crate::objects::Standing;
-use crate::record::Record;
-
-/// A notice that has been gone in every good poll for this long, after its deadline, is forgotten.
-const FORGET_AFTER: Duration = Duration::from_secs(300);
+use crate::record::{PhaseName, Record, ResponseOutcome};
 
 /// With less than this left a response goes on when the daemon is told to end.
 const GOES_ON_BELOW: Duration = Duration::from_secs(150);
@@ -27,23 +28,20 @@ const GOES_ON_BELOW: Duration = Duration::from_secs(150);
 #[derive(Debug)]
 pub struct Guard {
     /// For the next response.
-    terms: Terms,
+    settings: Arc<Settings>,
     instance: Instance,
     standing: Standing,
+    board: Board,
     running: Option<Running>,
-    /// A notice that was responded to and may still be there.
-    latched: Option<Latched>,
+    way_back: Option<WayBack>,
+    /// The last response that acted on the node, once it is over, until that is undone.
+    closed: Option<Record>,
+    /// Why the node is to be brought back whatever stands: an administrator wants it.
+    wanted_back: bool,
+    numbers: Numbers,
+    last_id: String,
     leaving: bool,
     wake: Option<Moment>,
-}
-
-#[derive(Debug, Default)]
-struct Latched {
-    gone_since: Option<Moment>,
-    said: bool,
-    /// What the notice said, where only the record of an earlier life of the daemon tells of it: whether it was gone
-    /// since then is not known, so only the very same is no new one.
-    only: Option<(InstanceAction, Option<Timestamp>)>,
 }
 
 /// What the guard is doing, for a status.
@@ -53,6 +51,8 @@ pub enum State {
     Responding,
     /// The response has ended, the deadline may still be to come.
     Done,
+    /// The node is being brought back.
+    Returning,
 }
 
 impl State {
@@ -62,6 +62,7 @@ impl State {
             State::Watching => "watching",
             State::Responding => "responding",
             State::Done => "done",
+            State::Returning => "returning",
         }
     }
 }
@@ -69,13 +70,37 @@ impl State {
 impl Guard {
     pub fn new(settings: &Settings) -> Guard {
         Guard {
-            terms: Terms::of(settings, Kind::SpotInterruption),
+            settings: Arc::new(settings.clone()),
             instance: Instance::default(),
             standing: Standing::Unknown,
+            board: Board::default(),
             running: None,
-            latched: None,
+            way_back: None,
+            closed: None,
+            wanted_back: false,
+            numbers: Numbers::default(),
+            last_id: String::new(),
             leaving: false,
             wake: None,
+        }
+    }
+
+    /// What an older record tells: that its notice was responded to, and what may still be to undo. The oldest first,
+    /// before [`Guard::take_up`].
+    pub fn remember(&mut self, record: &Record, boot_id: &str) {
+        let notices = record.earlier_notices.iter().chain(&record.notices_beside).chain([&record.notice]);
+        for notice in notices {
+            self.board.remember(Past {
+                key: Key { kind: notice.kind, event_id: notice.event_id.clone() },
+                action: notice.action,
+                time: notice.time,
+                reaction: record.terms.reaction,
+                same_boot: record.clock.boot_id == boot_id,
+                instance_id: record.instance.id.clone(),
+            });
+        }
+        if record.terms.cordons() {
+            self.closed = Some(record.clone()).filter(|record| !is_undone(record));
         }
     }
 
@@ -84,22 +109,26 @@ impl Guard {
     pub fn take_up(&mut self, record: Record, boot_id: &str, now: Moment) -> (Vec<Action>, Option<Record>) {
         let mut turn = Turn::at(now);
         let open = record.outcome.is_none();
+        self.last_id.clone_from(&record.id);
         if record.clock.boot_id != boot_id {
-            let outcome = Some(crate::record::ResponseOutcome::InterruptedByReboot);
-            return closed(turn, open, Record { outcome, ..record }, "interrupted by a reboot");
+            let outcome = Some(record.outcome.unwrap_or(ResponseOutcome::InterruptedByReboot));
+            let record = Record { outcome, ..record };
+            self.take_up_closed(&record, boot_id, now);
+            return closed(turn, open, record, "interrupted by a reboot");
         }
-        let mut running = written::read(record);
+        let mut running = written::read(record.clone());
         let left_over = running.hooks.left_over();
         if !left_over.is_empty() {
             turn.act(Action::KillLeftOver { response: running.id.clone(), started: left_over });
         }
-        if running.deadline.at <= now {
-            let only = Some((running.notice.action, running.notice.time));
-            self.latched = Some(Latched { only, ..Latched::default() });
+        if running.deadline.at <= now || running.withdrawn || is_on_its_way_back(&record) {
             running.phases.ended.get_or_insert(running.deadline.at);
-            return closed(turn, open, written::write(&running), "cut: its deadline came while no spot-guard ran");
+            let record = if open { written::write(&running) } else { record };
+            self.take_up_closed(&record, boot_id, now);
+            return closed(turn, open, record, "cut: its deadline came while no spot-guard ran");
         }
         self.instance = running.instance.clone();
+        self.board.post_running(sighting(&record, now), running.deadline, record.terms.reaction);
         turn.say(
             Level::Warn,
             format!("response {} is taken up, {} s left", running.id, tenths(now.until(running.deadline.at))),
@@ -109,31 +138,173 @@ impl Guard {
         (turn.actions, None)
     }
 
-    /// Takes in what happened and says what to do. `clock` is only looked at when a response begins.
+    /// A response that is over: what it did stands until its notice is known to be gone.
+    fn take_up_closed(&mut self, record: &Record, boot_id: &str, now: Moment) {
+        self.remember(record, boot_id);
+        let same_boot = record.clock.boot_id == boot_id;
+        let stands = !is_undone(record) && !is_on_its_way_back(record);
+        if stands && record.outcome != Some(ResponseOutcome::Withdrawn) {
+            let at = if same_boot { written::deadline(record) } else { Moment::default() };
+            let deadline = Deadline { at, overdue: record.overdue };
+            self.board.post_answered(sighting(record, now), deadline, record.terms.reaction, !same_boot);
+        }
+    }
+
+    /// The records of an image may be those of the instance on which it was made.
+    fn forget_other_instances(&mut self) {
+        let is_ours = |record: &Record| record.instance.id.is_none() || record.instance.id == self.instance.id;
+        if let Some(record) = self.closed.take_if(|record| !is_ours(record)) {
+            let notice = &record.notice;
+            self.board.take_back(&Key { kind: notice.kind, event_id: notice.event_id.clone() });
+        }
+    }
+
+    /// Takes in what happened and says what to do. `clock` is only looked at when a response or the way back begins.
     pub fn on(&mut self, event: Event, now: Moment, clock: &dyn Fn() -> Clock) -> Vec<Action> {
         let mut turn = Turn::at(now);
         match event {
-            Event::Noticed(sighting) => self.noticed(&mut turn, &sighting, clock),
-            Event::Polled(Kind::SpotInterruption) => self.unnoticed(&mut turn),
-            Event::Polled(_) | Event::Over(_) => {}
-            Event::Reloaded(settings) => self.terms = Terms::of(&settings, Kind::SpotInterruption),
+            Event::Noticed(sighting) => self.noticed(&mut turn, &sighting),
+            Event::TakenBack(key) => self.board.take_back(&key),
+            Event::Completed(key) => self.board.completed(&key),
+            Event::Polled(kind) => self.board.polled(kind, now),
+            Event::Woke => self.board.woke(now),
+            Event::Uncordon => self.wanted_back = self.refuses_uncordon().is_none(),
+            Event::Reloaded(settings) => self.settings = settings,
             Event::Standing(standing) => self.standing = standing,
             Event::Terminate { machine_stops } => self.terminate(&mut turn, machine_stops),
             Event::Instance(instance) => {
                 self.instance = instance.clone();
+                self.forget_other_instances();
                 self.absorb(&mut turn, Event::Instance(instance));
             }
             event => self.absorb(&mut turn, event),
         }
+        self.withdraw(&mut turn);
+        while self.answer_next(&mut turn, clock) {}
         self.advance(&mut turn);
+        self.go_back(&mut turn, clock);
         self.wake = turn.next_wake();
         turn.actions
     }
 
     fn absorb(&mut self, turn: &mut Turn, event: Event) {
-        if let Some(running) = &mut self.running {
-            running.absorb(turn, event);
+        match (&mut self.running, &mut self.way_back) {
+            (Some(running), _) => running.absorb(turn, event),
+            (None, Some(way_back)) => way_back.absorb(turn, event),
+            (None, None) => {}
         }
+    }
+
+    fn noticed(&mut self, turn: &mut Turn, sighting: &Sighting) {
+        let key = sighting.key();
+        match &mut self.running {
+            Some(running) if running.notice.key() == key => running.noticed(turn, sighting),
+            _ => {}
+        }
+        let was_answered = self.board.see(sighting, turn.now, &self.settings.responses, self.instance.id.as_deref());
+        if was_answered {
+            turn.say(Level::Info, format!("the {} was responded to already", sighting.kind));
+        }
+        let runs = self.running.as_ref().is_some_and(|running| running.notice.key() == key);
+        if !runs && self.board.outlived(&key, turn.now) {
+            turn.say(Level::Warn, "the deadline has passed and the machine still runs; its node stays cordoned");
+        }
+    }
+
+    /// Drops notices that are gone. A response whose notice is gone, or that an administrator takes back, ends.
+    fn withdraw(&mut self, turn: &mut Turn) {
+        let key = self.running.as_ref().map(|running| running.notice.key());
+        for posted in self.board.forget(turn, key.as_ref()) {
+            turn.say(Level::Info, format!("the {} is gone", posted.sighting.kind));
+        }
+        let Some(key) = key else { return };
+        if !self.wanted_back && self.board.stands(turn, &key, &self.settings.responses) {
+            return;
+        }
+        if self.wanted_back && key.kind == Kind::ByHand {
+            self.board.take_back(&key);
+        }
+        // Another notice that stands takes over, if there is one.
+        if !self.wanted_back && self.take_over_by_the_next(turn) {
+            return;
+        }
+        if let Some(running) = &mut self.running {
+            running.is_withdrawn(turn);
+        }
+        self.close(turn);
+    }
+
+    fn take_over_by_the_next(&mut self, turn: &mut Turn) -> bool {
+        let acts = |reaction| matches!(reaction, Reaction::Drain | Reaction::Cordon);
+        let Some(posted) = self.board.next(turn, &self.settings.responses, false) else { return false };
+        let terms = Terms::of(&self.settings, posted.sighting.kind);
+        if !acts(terms.reaction) || posted.deadline.at <= turn.now {
+            return false;
+        }
+        match &mut self.running {
+            Some(running) if running.phases.ended.is_none() => take_over(turn, running, &posted, &terms),
+            _ => return false,
+        }
+        self.board.answered(&posted.sighting.key(), terms.reaction);
+        true
+    }
+
+    /// Answers the notice that asks for the most and comes first. Says whether there may be another.
+    fn answer_next(&mut self, turn: &mut Turn, clock: &dyn Fn() -> Clock) -> bool {
+        if self.leaving && self.running.is_none() {
+            return false;
+        }
+        let beside = self.running.is_some();
+        let Some(posted) = self.board.next(turn, &self.settings.responses, beside) else { return false };
+        let (key, kind) = (posted.sighting.key(), posted.sighting.kind);
+        let terms = Terms::of(&self.settings, kind);
+        if terms.reaction == Reaction::Ignore {
+            turn.say(Level::Warn, format!("{kind} ({}) ignored, as configured", posted.sighting.action.name()));
+            self.board.answered(&key, Reaction::Ignore);
+            return true;
+        }
+        match &mut self.running {
+            None => self.begin(turn, &posted, terms, clock),
+            Some(running) if !goes_before(&posted, &terms, running) => {
+                running.stands_beside(turn, &posted.sighting);
+                if terms.reaction < running.terms.reaction {
+                    self.board.answered(&key, terms.reaction);
+                } else {
+                    self.board.noted(&key);
+                }
+            }
+            Some(running) if running.phases.ended.is_none() => {
+                let former = running.notice.key();
+                take_over(turn, running, &posted, &terms);
+                self.board.answered(&key, terms.reaction);
+                self.board.noted(&former);
+            }
+            // What has ended is over; it is not begun again.
+            Some(_) => {
+                self.close(turn);
+                self.begin(turn, &posted, terms, clock);
+            }
+        }
+        true
+    }
+
+    fn begin(&mut self, turn: &mut Turn, posted: &Posted, terms: Terms, clock: &dyn Fn() -> Clock) {
+        let key = posted.sighting.key();
+        self.board.answered(&key, terms.reaction);
+        if posted.deadline.at <= turn.now {
+            // It waited behind another until its own time was over.
+            return;
+        }
+        if let Some(mut way_back) = self.way_back.take() {
+            way_back.abandon(turn);
+            self.numbers = way_back.numbers();
+        }
+        let seen = if posted.waited { turn.now } else { posted.sighting.seen };
+        let sighting = Sighting { seen, ..posted.sighting.clone() };
+        let instance = self.instance.clone();
+        let running = Running::begin(turn, &sighting, posted.deadline, clock(), terms, instance, &self.last_id);
+        self.last_id.clone_from(&running.id);
+        self.running = Some(running.after(self.numbers));
     }
 
     fn advance(&mut self, turn: &mut Turn) {
@@ -143,39 +314,67 @@ impl Guard {
             turn.act(Action::Exit);
         }
         if running.is_over(turn) {
-            running.close(turn);
-            self.running = None;
-            self.latched = Some(Latched::default());
+            self.close(turn);
         }
     }
 
-    fn noticed(&mut self, turn: &mut Turn, sighting: &Sighting, clock: &dyn Fn() -> Clock) {
-        let seen = (sighting.action, sighting.time);
-        self.latched.take_if(|latched| latched.only.is_some_and(|only| only != seen));
-        if let Some(running) = &mut self.running {
-            running.noticed(turn, sighting);
-        } else if let Some(latched) = &mut self.latched {
-            latched.gone_since = None;
-            if !std::mem::replace(&mut latched.said, true) {
-                turn.say(Level::Warn, "the deadline has passed and the machine still runs; its node stays cordoned");
+    /// The response is over.
+    fn close(&mut self, turn: &mut Turn) {
+        let Some(mut running) = self.running.take() else { return };
+        running.close(turn);
+        self.numbers = running.numbers();
+        let record = written::write(&running);
+        turn.act(Action::WriteClosed(Box::new(record.clone())));
+        if record.terms.cordons() {
+            self.closed = Some(record);
+        }
+    }
+
+    /// Brings the node back once nothing stands for which it was cordoned.
+    fn go_back(&mut self, turn: &mut Turn, clock: &dyn Fn() -> Clock) {
+        if self.running.is_some() || self.leaving {
+            return;
+        }
+        if self.way_back.is_none() {
+            let by_hand = std::mem::take(&mut self.wanted_back);
+            if !by_hand && !self.may_go_back() {
+                return;
             }
-        } else if self.terms.reaction == Reaction::Ignore {
-            self.latched = Some(Latched { said: true, ..Latched::default() });
-            turn.say(Level::Warn, format!("{} ({}) ignored, as configured", sighting.kind, sighting.action.name()));
-        } else {
-            let instance = self.instance.clone();
-            self.running = Some(Running::begin(turn, sighting, clock(), self.terms.clone(), instance));
+            self.board.take_back(&Key { kind: Kind::ByHand, event_id: None });
+            let terms = self.closed.as_ref().map_or(Terms::of(&self.settings, Kind::ByHand), |r| r.terms.clone());
+            let why = self.why_back(by_hand);
+            self.way_back = Some(WayBack::begin(turn, self.closed.clone(), terms, clock(), why, self.numbers));
+        }
+        let Some(way_back) = &mut self.way_back else { return };
+        way_back.advance(turn, &self.standing);
+        if way_back.is_over(turn) {
+            self.closed = if way_back.came_to_an_end() { None } else { way_back.record() };
+            self.numbers = way_back.numbers();
+            self.way_back = None;
         }
     }
 
-    /// A notice that is not there ends no response: EC2 documents no withdrawal. Only after the deadline it counts.
-    fn unnoticed(&mut self, turn: &mut Turn) {
-        let Some(latched) = &mut self.latched else { return };
-        let gone_since = *latched.gone_since.get_or_insert(turn.now);
-        if turn.has_come(gone_since + FORGET_AFTER) {
-            self.latched = None;
-            turn.say(Level::Info, "the notice has been gone for 5 minutes; watching for the next");
+    fn may_go_back(&self) -> bool {
+        // It must be known whether this is still the same instance.
+        let is_known = |record: &Record| record.instance.id.is_none() || self.instance.id.is_some();
+        self.closed.as_ref().is_some_and(is_known) && !self.board.holds()
+    }
+
+    fn why_back(&self, by_hand: bool) -> String {
+        match &self.closed {
+            _ if by_hand => "by hand".to_owned(),
+            Some(record) => format!("the {} is over", record.notice.kind),
+            None => "nothing stands".to_owned(),
         }
+    }
+
+    /// Why the node cannot be uncordoned by hand now, if so.
+    pub fn refuses_uncordon(&self) -> Option<String> {
+        let running = self.running.as_ref().filter(|running| running.phases.ended.is_none())?;
+        (running.notice.kind != Kind::ByHand).then(|| {
+            let deadline = running.clock.timestamp(running.deadline.at);
+            format!("a {} is being responded to until {deadline}", running.notice.kind)
+        })
     }
 
     fn terminate(&mut self, turn: &mut Turn, machine_stops: bool) {
@@ -196,9 +395,13 @@ impl Guard {
         self.wake
     }
 
-    /// The running response, as it is to be written down.
+    /// The running response, or that which is being undone, as it is to be written down.
     pub fn record(&self) -> Option<Record> {
-        self.running.as_ref().map(written::write)
+        match (&self.running, &self.way_back) {
+            (Some(running), _) => Some(written::write(running)),
+            (None, Some(way_back)) => way_back.record(),
+            (None, None) => None,
+        }
     }
 
     pub fn running(&self) -> Option<&Running> {
@@ -215,6 +418,7 @@ impl Guard {
 
     pub fn state(&self) -> State {
         match &self.running {
+            None if self.way_back.is_some() => State::Returning,
             None => State::Watching,
             Some(running) if running.phases.ended.is_some() => State::Done,
             Some(_) => State::Responding,
@@ -228,22 +432,63 @@ impl Guard {
 
     /// What is going on, in one line for a person.
     pub fn words(&self, now: Moment) -> String {
-        let Some(running) = &self.running else {
-            let cluster = match &self.standing {
-                Standing::Unknown => "looking for the cluster".to_owned(),
-                Standing::None(_) => "no cluster, hooks only".to_owned(),
-                Standing::Unready(why) => format!("cluster not ready: {why}"),
-                Standing::Ready { node_name, doubt: None } => format!("node {node_name} is ready"),
-                Standing::Ready { node_name, doubt: Some(why) } => format!("node {node_name} is still ready: {why}"),
-            };
-            return if self.latched.is_some() {
-                "outlived a notice".to_owned()
-            } else {
-                format!("watching for notices; {cluster}")
-            };
+        if let Some(running) = &self.running {
+            return running.words(now);
+        }
+        if self.way_back.is_some() {
+            return "bringing the node back".to_owned();
+        }
+        let cluster = match &self.standing {
+            Standing::Unknown => "looking for the cluster".to_owned(),
+            Standing::None(_) => "no cluster, hooks only".to_owned(),
+            Standing::Unready(why) => format!("cluster not ready: {why}"),
+            Standing::Ready { node_name, doubt: None } => format!("node {node_name} is ready"),
+            Standing::Ready { node_name, doubt: Some(why) } => format!("node {node_name} is still ready: {why}"),
         };
-        running.words(now)
+        let cordoned = if self.closed.is_some() { "; it stays cordoned" } else { "" };
+        let notices = self.board.words();
+        let stand = if notices.is_empty() { String::new() } else { format!("; there is a {}", notices.join(", a ")) };
+        format!("watching for notices; {cluster}{cordoned}{stand}")
     }
+}
+
+/// Whether a notice is to be answered instead of the one that is being responded to: it asks for more, or for the same
+/// and earlier.
+fn goes_before(posted: &Posted, terms: &Terms, running: &Running) -> bool {
+    match terms.reaction.cmp(&running.terms.reaction) {
+        std::cmp::Ordering::Greater => true,
+        std::cmp::Ordering::Equal => posted.deadline.at < running.deadline.at,
+        std::cmp::Ordering::Less => false,
+    }
+}
+
+fn take_over(turn: &mut Turn, running: &mut Running, posted: &Posted, terms: &Terms) {
+    let seen = if posted.waited { turn.now } else { posted.sighting.seen };
+    running.is_taken_over(turn, &Sighting { seen, ..posted.sighting.clone() }, posted.deadline, terms);
+}
+
+/// The notice of a record as if it were seen now.
+fn sighting(record: &Record, now: Moment) -> Sighting {
+    let notice = &record.notice;
+    Sighting {
+        kind: notice.kind,
+        action: notice.action,
+        event_id: notice.event_id.clone(),
+        time: notice.time,
+        date: notice.first_seen,
+        seen: now,
+        doubt: None,
+    }
+}
+
+/// Whether what the response did to the node was undone.
+fn is_undone(record: &Record) -> bool {
+    record.phases.iter().any(|phase| phase.name == PhaseName::Uncordon && phase.ended_at.is_some())
+}
+
+/// Whether that was begun.
+fn is_on_its_way_back(record: &Record) -> bool {
+    record.phases.iter().any(|phase| phase.name == PhaseName::Uncordon && phase.ended_at.is_none())
 }
 
 /// What is to be written of a response that was still open and ends here.

@@ -115,6 +115,20 @@ impl HookRuns {
         HookRuns { runs, ..HookRuns::default() }
     }
 
+    /// Numbers its runs after those of another response, whose ends may still come.
+    pub fn after(self, last_number: u64) -> HookRuns {
+        HookRuns { last_number, ..self }
+    }
+
+    pub fn last_number(&self) -> u64 {
+        self.last_number
+    }
+
+    /// Tells all that run to end.
+    pub fn stop_all(&mut self, turn: &mut Turn) {
+        self.runs.iter_mut().for_each(|run| run.release(turn));
+    }
+
     /// Hooks that an earlier life of the daemon left in the middle: their processes, as far as they are known.
     pub fn left_over(&self) -> Vec<Started> {
         self.runs.iter().filter_map(|run| run.process.clone()).collect()
@@ -158,6 +172,11 @@ impl HookRuns {
     /// Whether all hooks of a phase that was begun have ended.
     pub fn ended(&self, phase: Phase) -> bool {
         self.sequences.iter().filter(|sequence| sequence.phase == phase).all(|sequence| self.is_over(sequence))
+    }
+
+    /// How many have failed.
+    pub fn failed(&self) -> usize {
+        self.runs.iter().filter(|run| run.result.as_ref().is_some_and(|result| !result.succeeded())).count()
     }
 
     /// Whether no hook runs or is to run.
@@ -283,7 +302,7 @@ impl Run {
             }
             State::Waits | State::Announced { .. } => {
                 self.state = State::Ended;
-                let exit = Exit::NotStarted("the API server is back".to_owned());
+                let exit = Exit::NotStarted("it is no longer needed".to_owned());
                 self.result =
                     Some(RunResult { at: turn.now, exit, timed_out: false, stopped: true, tail: String::new() });
             }

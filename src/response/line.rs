@@ -32,6 +32,7 @@ pub enum Purpose {
     ReadNode,
     PatchNode,
     AddTaints,
+    RemoveTaints,
     WatchPods,
     WatchNode,
     /// Asking the pod of that UID.
@@ -71,6 +72,15 @@ pub struct Line {
 }
 
 impl Line {
+    /// Numbers its requests after those of another line, whose answers may still come.
+    pub fn after(last_number: u64) -> Line {
+        Line { last_number, ..Line::default() }
+    }
+
+    pub fn last_number(&self) -> u64 {
+        self.last_number
+    }
+
     /// Notices that the API server has gone silent. Comes first in each turn.
     pub fn listen(&mut self, turn: &mut Turn) {
         if let Some(quiet) = self.quiet_since

@@ -4,24 +4,29 @@
 //! waits, reads a clock, or touches a file or a socket. [`driver`] is its hands.
 
 mod action;
+mod annotation;
+mod board;
 pub mod driver;
 mod event;
 mod guard;
 mod hook_runs;
 mod line;
+mod node_undo;
 mod node_work;
 pub mod plan;
 mod pod_work;
+mod revisions;
 mod running;
 mod tell;
 mod turn;
 mod volumes;
+mod way_back;
 mod written;
 
 #[cfg(test)]
 mod tests;
 
-pub use action::{Action, HookOrder, NodeChange, Request, Told};
+pub use action::{Action, HookOrder, NodeChange, Request, Restoration, Told};
 pub use event::{Answered, Event, PodNews};
 pub use guard::{Guard, State};
 pub use running::Running;

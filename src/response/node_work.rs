@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use log::Level;
-use serde::{Deserialize, Serialize};
 
 use super::action::{NodeChange, Request};
+use super::annotation::Annotation;
 use super::event::Answered;
 use super::line::{Line, Purpose};
 use super::turn::Turn;
 use crate::config::Terms;
 use crate::moment::Moment;
-use crate::objects::{Answer, Node};
+use crate::objects::{Answer, Node, Taint};
 
 /// A lost request is repeated after this long; once the API server is silent the line's own pace holds.
 pub const LOST_AGAIN_AFTER: Duration = Duration::from_millis(200);
@@ -26,15 +26,6 @@ enum Extent {
     Whole,
     WithoutLabel,
     CordonAlone,
-}
-
-/// The annotation `spot-guard/response`: what a later spot-guard may undo.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-struct Annotation {
-    id: String,
-    cordoned: bool,
-    labelled: bool,
 }
 
 /// The node's part of a response.
@@ -97,9 +88,9 @@ impl NodeWork {
             id: id.to_owned(),
             cordoned: self.ours(|node| node.cordoned, |was| was.cordoned),
             labelled: exclude && self.ours(|node| node.excluded, |was| was.labelled),
+            taints: self.our_taints(terms),
         };
-        let annotation =
-            (self.extent != Extent::CordonAlone).then(|| serde_json::to_string(&annotation).unwrap_or_default());
+        let annotation = (self.extent != Extent::CordonAlone).then(|| annotation.text());
         NodeChange { exclude, annotation }
     }
 
@@ -110,8 +101,20 @@ impl NodeWork {
     /// Whether a change is ours to undo: it was not there before, or an earlier response of ours made it.
     fn ours(&self, is_there: impl Fn(&Node) -> bool, was_ours: impl Fn(&Annotation) -> bool) -> bool {
         let Some(node) = &self.known else { return true };
-        let earlier = node.response.as_deref().and_then(|text| serde_json::from_str(text).ok());
-        !is_there(node) || earlier.as_ref().is_some_and(was_ours)
+        !is_there(node) || Annotation::on(node).as_ref().is_some_and(was_ours)
+    }
+
+    /// The wanted taints that are not there, or that an earlier response of ours set.
+    fn our_taints(&self, terms: &Terms) -> Vec<Taint> {
+        let Some(node) = &self.known else { return terms.taints.clone() };
+        let earlier = Annotation::on(node).unwrap_or_default().taints;
+        let ours = |taint: &&Taint| !node.taints.contains(taint) || earlier.contains(taint);
+        terms.taints.iter().filter(ours).cloned().collect()
+    }
+
+    /// What the response is to do has become more: what is missing is done too.
+    pub fn do_more(&mut self) {
+        (self.settled_at, self.extent, self.refused, self.taints_sent) = (None, Extent::default(), false, false);
     }
 
     /// The node was read, or not.

@@ -15,14 +15,15 @@ use super::line::{Flight, Line, Purpose};
 use super::node_work::NodeWork;
 use super::plan;
 use super::pod_work::Pods;
-use super::tell::Tell;
+use super::revisions::Revisions;
+use super::tell::{self, Tell};
 use super::turn::{Turn, tenths};
 use super::volumes::Volumes;
 use crate::config::Terms;
 use crate::hooks::{Hook, Phase};
 use crate::instance::Instance;
 use crate::moment::{Clock, Moment, Timestamp};
-use crate::notice::{self, Deadline, InstanceAction, Kind, Sighting};
+use crate::notice::{self, Deadline, InstanceAction, Key, Kind, Sighting};
 use crate::objects::{Answer, Standing};
 pub use local_drain::LocalDrain;
 pub use phases::Phases;
@@ -30,8 +31,8 @@ pub use phases::Phases;
 /// Errors that are kept in the record; what comes after is only logged.
 const ERRORS_KEPT: usize = 50;
 
-/// Changes that nothing waits for reach the disk this often.
-const RECORD_EVERY: Duration = Duration::from_millis(500);
+/// Of failed hooks this many are told of on the Node; the record has all.
+const FAILURES_TOLD: usize = 3;
 
 /// What the end of a response brings about may take so long before a daemon that was told to end does: the last events
 /// on the Node, the ends of `during.d` hooks, which have 2 s from TERM to KILL.
@@ -42,20 +43,41 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 pub struct Notice {
     pub kind: Kind,
     pub action: InstanceAction,
+    pub event_id: Option<String>,
     pub time: Option<Timestamp>,
     pub first_seen: Moment,
 }
 
-/// Which revision of the record is where.
-#[derive(Debug, Default)]
-struct Revisions {
-    given_out: u64,
-    recorded: u64,
-    given_out_at: Moment,
-    /// Something changed since.
-    changed: bool,
-    /// Something waits for it, or it must not be lost.
-    urgent: bool,
+impl Notice {
+    fn of(sighting: &Sighting) -> Notice {
+        Notice {
+            kind: sighting.kind,
+            action: sighting.action,
+            event_id: sighting.event_id.clone(),
+            time: sighting.time,
+            first_seen: sighting.seen,
+        }
+    }
+
+    pub fn key(&self) -> Key {
+        Key { kind: self.kind, event_id: self.event_id.clone() }
+    }
+
+    /// `spot interruption (terminate)`
+    fn words(&self) -> String {
+        match self.action {
+            InstanceAction::None => self.kind.to_string(),
+            action => format!("{} ({})", self.kind, action.name()),
+        }
+    }
+}
+
+/// The last numbers that a response gave out: those of the next go on after them, as answers may still come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Numbers {
+    pub request: u64,
+    pub hook: u64,
+    pub revision: u64,
 }
 
 #[derive(Debug)]
@@ -63,7 +85,10 @@ pub struct Running {
     pub id: String,
     pub clock: Clock,
     pub notice: Notice,
+    /// Those that it went by before, the same notice in other words among them.
     pub earlier_notices: Vec<Notice>,
+    /// Others that stand, and ask for less or come later.
+    pub notices_beside: Vec<Notice>,
     pub deadline: Deadline,
     pub terms: Terms,
     pub instance: Instance,
@@ -80,16 +105,23 @@ pub struct Running {
     pub local_drain: LocalDrain,
     volumes: Volumes,
     revisions: Revisions,
+    /// The notice was taken back.
+    pub withdrawn: bool,
 }
 
 impl Running {
-    /// Begins a response to a notice that was just seen.
-    pub fn begin(turn: &mut Turn, sighting: &Sighting, clock: Clock, terms: Terms, instance: Instance) -> Running {
-        let deadline = notice::deadline(sighting, notice::SPOT_WINDOW);
-        let notice =
-            Notice { kind: sighting.kind, action: sighting.action, time: sighting.time, first_seen: sighting.seen };
-        let id = id(&clock, sighting.seen);
-        let mut running = Running::new(id, clock, notice, deadline, terms, instance);
+    /// Begins a response to a notice. `last_id`: of the response before it, so that no two have the same.
+    pub fn begin(
+        turn: &mut Turn,
+        sighting: &Sighting,
+        deadline: Deadline,
+        clock: Clock,
+        terms: Terms,
+        instance: Instance,
+        last_id: &str,
+    ) -> Running {
+        let id = id(&clock, sighting.seen, last_id);
+        let mut running = Running::new(id, clock, Notice::of(sighting), deadline, terms, instance);
         turn.say(Level::Warn, running.announcement(turn));
         for doubt in sighting.doubt.iter().cloned().chain(notice::doubt_about_time(sighting, deadline)) {
             turn.say(Level::Warn, format!("the notice is odd: {doubt}"));
@@ -115,6 +147,7 @@ impl Running {
             clock,
             notice,
             earlier_notices: Vec::new(),
+            notices_beside: Vec::new(),
             deadline,
             terms,
             instance,
@@ -130,26 +163,37 @@ impl Running {
             local_drain: LocalDrain::default(),
             volumes: Volumes::default(),
             revisions: Revisions::default(),
+            withdrawn: false,
         }
+    }
+
+    /// Goes on counting where the response before it ended.
+    pub fn after(mut self, numbers: Numbers) -> Running {
+        self.line = Line::after(numbers.request);
+        self.hooks = self.hooks.after(numbers.hook);
+        self.revisions.count_on_from(numbers.revision);
+        self
+    }
+
+    pub fn numbers(&self) -> Numbers {
+        let (request, hook) = (self.line.last_number(), self.hooks.last_number());
+        Numbers { request, hook, revision: self.revisions.given_out }
     }
 
     fn announcement(&self, turn: &Turn) -> String {
         let left = tenths(turn.now.until(self.deadline.at));
-        let reaction = self.terms.reaction.name();
-        format!("response {}: {} ({}), {left} s left: {reaction}", self.id, self.notice.kind, self.notice.action.name())
+        format!("response {}: {}, {left} s left: {}", self.id, self.notice.words(), self.terms.reaction.name())
     }
 
     fn tell_of_the_notice(&mut self, turn: &Turn) {
-        let message = format!(
-            "EC2 is going to {} this instance; {} s left",
-            self.notice.action.name(),
-            tenths(turn.now.until(self.deadline.at))
-        );
+        let message = tell::notice_words(&self.notice, &self.instance);
         if self.terms.conditions {
-            self.tell.condition("SpotInterruption", message.clone());
+            let deadline = self.clock.timestamp(self.deadline.at);
+            self.tell.condition(tell::reason(self.notice.kind), format!("{message}; deadline {deadline}"));
         }
-        if self.terms.events {
-            self.tell.event("SpotInterruption", message, true);
+        if self.notice.kind != Kind::ByHand {
+            let left = tenths(turn.now.until(self.deadline.at));
+            self.tell_event(tell::reason(self.notice.kind), format!("{message}; {left} s left"), true);
         }
     }
 
@@ -159,12 +203,12 @@ impl Running {
         }
     }
 
-    /// A notice was seen while this response runs: the deadline may come nearer, never go further away.
+    /// Its notice was seen again: the deadline may come nearer, never go further away.
     pub fn noticed(&mut self, turn: &mut Turn, sighting: &Sighting) {
         if (sighting.action, sighting.time) == (self.notice.action, self.notice.time) {
             return;
         }
-        let deadline = notice::deadline(sighting, notice::SPOT_WINDOW);
+        let deadline = notice::deadline(sighting, self.terms.window);
         if deadline.at < self.deadline.at {
             self.start_blind_waves_anew(turn);
         }
@@ -180,8 +224,54 @@ impl Running {
         self.deadline.at = self.deadline.at.min(deadline.at);
         self.deadline.overdue |= deadline.overdue;
         let left = tenths(turn.now.until(self.deadline.at));
-        turn.say(Level::Warn, format!("the notice has changed: {}, {left} s left", self.notice.action.name()));
+        turn.say(Level::Warn, format!("the notice has changed: {}, {left} s left", self.notice.words()));
         self.changed_urgently();
+    }
+
+    /// Another notice takes over, in the middle: what was done is not done again, what is still to be done is done by
+    /// the new one's deadline and terms.
+    pub fn is_taken_over(&mut self, turn: &mut Turn, sighting: &Sighting, deadline: Deadline, terms: &Terms) {
+        self.start_blind_waves_anew(turn);
+        self.earlier_notices.push(std::mem::replace(&mut self.notice, Notice::of(sighting)));
+        let key = self.notice.key();
+        self.notices_beside.retain(|beside| beside.key() != key);
+        self.deadline = deadline;
+        let does_more = terms.reaction > self.terms.reaction;
+        let reaction = self.terms.reaction.max(terms.reaction);
+        self.terms = Terms { reaction, force: terms.force, window: terms.window, ..self.terms.clone() };
+        if does_more {
+            self.node.do_more();
+        }
+        self.phases.begun = false;
+        turn.say(Level::Warn, self.announcement(turn));
+        self.tell_of_the_notice(turn);
+        self.changed_urgently();
+    }
+
+    /// How often another notice has taken over.
+    pub(super) fn take_overs(&self) -> u32 {
+        let keys: Vec<Key> = self.earlier_notices.iter().chain([&self.notice]).map(Notice::key).collect();
+        let changes = keys.windows(2).filter(|two| two.first() != two.last()).count();
+        u32::try_from(changes).unwrap_or(u32::MAX)
+    }
+
+    /// Another notice stands too, which asks for less or comes later.
+    pub fn stands_beside(&mut self, turn: &mut Turn, sighting: &Sighting) {
+        let notice = Notice::of(sighting);
+        turn.say(Level::Warn, format!("response {}: there is a {} too", self.id, notice.words()));
+        self.tell_event(tell::reason(notice.kind), tell::notice_words(&notice, &self.instance), true);
+        self.notices_beside.push(notice);
+        self.changed_urgently();
+    }
+
+    /// Its notice was taken back in the middle: nothing more is done.
+    pub fn is_withdrawn(&mut self, turn: &mut Turn) {
+        turn.say(Level::Warn, format!("response {}: the {} was taken back", self.id, self.notice.kind));
+        if self.phases.ended.is_none() {
+            self.withdrawn = true;
+            self.phases.ended = Some(turn.now);
+        }
+        self.hooks.stop_all(turn);
     }
 
     /// Takes in what happened.
@@ -211,7 +301,7 @@ impl Running {
                 }
                 self.changed_urgently();
             }
-            Event::Recorded { revision } => self.revisions.recorded = self.revisions.recorded.max(revision),
+            Event::Recorded { revision } => self.revisions.recorded(revision),
             Event::Instance(instance) => {
                 self.instance = instance;
                 self.changed();
@@ -247,7 +337,8 @@ impl Running {
                     self.note_error(trouble);
                 }
                 if !was_cordoned && self.node.cordoned() {
-                    self.tell_event("Cordon", "cordoned by spot-guard: the instance is going to be taken away", false);
+                    let message = format!("cordoned by spot-guard: {}", self.notice.words());
+                    self.tell_event("Cordon", message, false);
                 }
                 self.changed_urgently();
             }
@@ -299,7 +390,7 @@ impl Running {
         if cluster && node_done {
             self.tell.advance(turn, &mut self.line);
         }
-        self.give_out_record(turn);
+        self.revisions.give_out(turn);
     }
 
     /// Whether nothing that the response's end brought about is under way any more, or it has had its time.
@@ -346,32 +437,18 @@ impl Running {
     }
 
     fn hook_failed(&mut self, trouble: String) {
-        self.tell_event("HookFailed", trouble.clone(), true);
+        if self.hooks.failed() <= FAILURES_TOLD {
+            self.tell_event("HookFailed", trouble.clone(), true);
+        }
         self.note_error(trouble);
     }
 
     pub(super) fn changed(&mut self) {
-        self.revisions.changed = true;
+        self.revisions.changed();
     }
 
     pub(super) fn changed_urgently(&mut self) {
-        self.revisions.changed = true;
-        self.revisions.urgent = true;
-    }
-
-    fn give_out_record(&mut self, turn: &mut Turn) {
-        let revisions = &mut self.revisions;
-        if !revisions.changed || !(revisions.urgent || turn.has_come(revisions.given_out_at + RECORD_EVERY)) {
-            return;
-        }
-        *revisions = Revisions {
-            given_out: revisions.given_out + 1,
-            given_out_at: turn.now,
-            changed: false,
-            urgent: false,
-            ..*revisions
-        };
-        turn.act(Action::Record { revision: revisions.given_out });
+        self.revisions.changed_urgently();
     }
 
     fn note_error(&mut self, error: String) {
@@ -388,7 +465,10 @@ impl Running {
     /// What is going on, in one line for a person.
     pub fn words(&self, now: Moment) -> String {
         let left = now.until(self.deadline.at).as_secs();
-        let action = self.notice.action.name();
+        let action = match self.notice.action {
+            InstanceAction::None => self.notice.kind.to_string(),
+            action => action.name().to_owned(),
+        };
         if self.phases.ended.is_some() {
             return format!("{action} in {left} s; all done");
         }
@@ -429,7 +509,12 @@ fn a_few(names: &BTreeSet<String>) -> String {
     few.join(", ")
 }
 
-/// `20261122T203343Z`: the time of first sight, which nothing else on this machine has.
-fn id(clock: &Clock, first_seen: Moment) -> String {
-    clock.timestamp(first_seen).to_string().chars().take(19).filter(|c| !matches!(c, '-' | ':')).chain(['Z']).collect()
+/// `20261122T203343Z`: the time of first sight, or the next second that no other response has.
+fn id(clock: &Clock, first_seen: Moment, last_id: &str) -> String {
+    let of = |moment| -> String {
+        let time = clock.timestamp(moment).to_string();
+        time.chars().take(19).filter(|c| !matches!(c, '-' | ':')).chain(['Z']).collect()
+    };
+    let id = of(first_seen);
+    if id == last_id { of(first_seen + Duration::from_secs(1)) } else { id }
 }

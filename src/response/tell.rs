@@ -5,9 +5,42 @@ use std::time::Duration;
 
 use super::action::{Request, Told};
 use super::line::{Line, Purpose};
+use super::running::Notice;
 use super::turn::Turn;
+use crate::instance::Instance;
 use crate::moment::Moment;
+use crate::notice::Kind;
 use crate::objects::Answer;
+
+/// What a kind of notice is called in events and conditions. The users of AWS Node Termination Handler know these names
+/// from its events (aws-node-termination-handler `pkg/observability/k8s-events.go`).
+pub fn reason(kind: Kind) -> &'static str {
+    match kind {
+        Kind::SpotInterruption => "SpotInterruption",
+        Kind::AutoscalingTermination => "ASGLifecycle",
+        Kind::Maintenance => "ScheduledEvent",
+        Kind::RebalanceRecommendation => "RebalanceRecommendation",
+        Kind::ByHand => "ByHand",
+    }
+}
+
+/// What a notice says, and of which pool: `EC2 is going to terminate this m5.large in eu-west-1a`.
+pub fn notice_words(notice: &Notice, instance: &Instance) -> String {
+    let kind = instance.kind.as_deref().unwrap_or("instance");
+    let zone = instance.availability_zone.as_deref().map(|zone| format!(" in {zone}")).unwrap_or_default();
+    let at = notice.time.map(|time| format!(" at {time}")).unwrap_or_default();
+    let action = notice.action.name();
+    match notice.kind {
+        Kind::SpotInterruption => format!("EC2 is going to {action} this {kind}{zone}"),
+        Kind::AutoscalingTermination => format!("the Auto Scaling group is going to {action} this {kind}{zone}"),
+        Kind::Maintenance => {
+            let id = notice.event_id.as_deref().unwrap_or_default();
+            format!("EC2 has scheduled to {action} this {kind}{zone}{at} ({id})")
+        }
+        Kind::RebalanceRecommendation => format!("EC2 says that this {kind}{zone} is at a higher risk of interruption"),
+        Kind::ByHand => format!("this {kind}{zone} is drained by hand"),
+    }
+}
 
 /// Nothing is told more often than this.
 const TRIES: u32 = 3;
@@ -28,6 +61,11 @@ impl Tell {
 
     pub fn condition(&mut self, reason: &'static str, message: impl Into<String>) {
         self.queue.push_back(Request::SetCondition(Told { reason, message: message.into(), warning: true }));
+    }
+
+    /// The condition again, now that there is no notice any more.
+    pub fn no_notice(&mut self, reason: &'static str, message: impl Into<String>) {
+        self.queue.push_back(Request::ClearCondition(Told { reason, message: message.into(), warning: false }));
     }
 
     /// Whether all was told.

@@ -46,6 +46,7 @@ pub fn write(running: &Running) -> Record {
         },
         notice: write_notice(&running.notice, &times),
         earlier_notices: running.earlier_notices.iter().map(|notice| write_notice(notice, &times)).collect(),
+        notices_beside: running.notices_beside.iter().map(|notice| write_notice(notice, &times)).collect(),
         deadline: running.clock.timestamp(running.deadline.at),
         overdue: running.deadline.overdue,
         terms: running.terms.clone(),
@@ -72,6 +73,9 @@ pub fn write(running: &Running) -> Record {
 
 fn outcome(running: &Running) -> Option<ResponseOutcome> {
     running.phases.ended?;
+    if running.withdrawn {
+        return Some(ResponseOutcome::Withdrawn);
+    }
     let drained = !running.terms.drains() || running.phases.drained.is_some();
     Some(if drained && running.pods.left() == 0 { ResponseOutcome::Complete } else { ResponseOutcome::Incomplete })
 }
@@ -80,7 +84,7 @@ fn write_notice(notice: &Notice, times: &Times) -> NoticeWritten {
     NoticeWritten {
         kind: notice.kind,
         action: notice.action,
-        event_id: None,
+        event_id: notice.event_id.clone(),
         time: notice.time,
         first_seen: times.0.timestamp(notice.first_seen),
     }
@@ -103,6 +107,16 @@ fn write_pod(pod: &PodWork, ended: bool, times: &Times) -> PodWritten {
         outcome: (ended || pod.gone_at.is_some()).then(|| pod.outcome()),
         reason: pod.reason.clone(),
     }
+}
+
+/// A hook's run as it is written, by the clock of its response.
+pub fn write_hook_at(run: &Run, clock: &Clock) -> HookWritten {
+    write_hook(run, &Times(clock))
+}
+
+/// And back.
+pub fn read_hook_at(hook: &HookWritten, clock: &Clock) -> Run {
+    read_hook(hook, &Times(clock))
 }
 
 fn write_hook(run: &Run, times: &Times) -> HookWritten {
@@ -170,12 +184,14 @@ pub fn read(record: Record) -> Running {
     let phases = read_phases(&record.phases, &times);
     let mut running = Running::new(record.id, clock.clone(), notice, deadline, record.terms, record.instance);
     running.earlier_notices = record.earlier_notices.iter().map(|notice| read_notice(notice, &times)).collect();
+    running.notices_beside = record.notices_beside.iter().map(|notice| read_notice(notice, &times)).collect();
     running.node_name = record.node.name;
     running.node = node;
     running.pods = pods;
     running.hooks = hooks;
     running.phases = phases;
     running.errors = record.errors;
+    running.withdrawn = record.outcome == Some(ResponseOutcome::Withdrawn);
     running.local_drain = LocalDrain {
         wave: record.local_drain.wave,
         active: record.local_drain.active,
@@ -190,6 +206,7 @@ fn read_notice(notice: &NoticeWritten, times: &Times) -> Notice {
     Notice {
         kind: notice.kind,
         action: notice.action,
+        event_id: notice.event_id.clone(),
         time: notice.time,
         first_seen: times.0.moment(notice.first_seen),
     }

@@ -115,8 +115,16 @@ impl World {
             Request::PatchNode(_) => self.patch_node(),
             Request::Evict { pod, grace } => Answered::Other(self.evict(pod, *grace)),
             Request::Delete { pod, grace } => Answered::Other(self.ask(pod, Some(*grace), "delete")),
-            Request::AddTaints { .. } | Request::MarkDisrupted(_) => Answered::Other(Answer::Accepted),
-            Request::SetCondition(_) | Request::CreateEvent(_) => Answered::Other(Answer::Accepted),
+            Request::RestoreNode(what) => {
+                self.node.cordoned &= !what.uncordon;
+                Answered::Node(self.node.clone())
+            }
+            Request::AddTaints { .. } | Request::RemoveTaints { .. } | Request::MarkDisrupted(_) => {
+                Answered::Other(Answer::Accepted)
+            }
+            Request::SetCondition(_) | Request::ClearCondition(_) | Request::CreateEvent(_) => {
+                Answered::Other(Answer::Accepted)
+            }
         };
         Some(answered)
     }

@@ -247,6 +247,7 @@ impl World {
                 Action::StopHook { number } => self.stop_hook(number),
                 Action::KillLeftOver { .. } => {}
                 Action::Record { revision } => self.write(revision),
+                Action::WriteClosed(record) => self.write_record(0, *record),
                 Action::Say(_, text) => self.history.note(self.now, Told::Said(text)),
                 Action::Exit => self.exited = true,
             }
@@ -349,7 +350,12 @@ impl World {
     }
 
     fn write(&mut self, revision: u64) {
-        let Some(record) = self.guard.as_ref().and_then(Guard::record) else { return };
+        if let Some(record) = self.guard.as_ref().and_then(Guard::record) {
+            self.write_record(revision, record);
+        }
+    }
+
+    fn write_record(&mut self, revision: u64, record: Record) {
         let when = match self.scenario.disk_hangs {
             Some((from, until)) if (from..until).contains(&self.now) => until,
             _ => self.now,

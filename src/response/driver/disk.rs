@@ -35,23 +35,25 @@ impl Disk {
         Ok(Disk { store, writer, trouble: None, said: Trouble::default(), unread: None })
     }
 
-    /// The record that an earlier life of the daemon left, unless it cannot be read within 2 s.
-    pub fn newest(&mut self, boot_id: &str) -> Option<Record> {
+    /// The record that an earlier life of the daemon left, and older ones, unless they cannot be read within 2 s.
+    pub fn newest(&mut self, boot_id: &str) -> (Option<Record>, Vec<Record>) {
         let (give, take) = mpsc::channel();
         let (store, boot) = (self.store.clone(), boot_id.to_owned());
         let newest = match spawn("record", move || drop(give.send(store.newest(&boot)))) {
             Ok(()) => take.recv_timeout(READ_PATIENCE).ok(),
             Err(_) => Some(self.store.newest(boot_id)),
         };
-        let (record, troubles) = match newest {
-            Some(Newest { record, troubles }) => (record, troubles.iter().map(ToString::to_string).collect()),
-            None => (None, vec![self.hanging("read")]),
+        let (record, others, troubles) = match newest {
+            Some(Newest { record, others, troubles }) => {
+                (record, others, troubles.iter().map(ToString::to_string).collect())
+            }
+            None => (None, Vec::new(), vec![self.hanging("read")]),
         };
         for trouble in troubles {
             log::error!("{trouble}; if a response was under way, it is begun anew");
             self.unread.get_or_insert(trouble);
         }
-        record
+        (record, others)
     }
 
     fn hanging(&self, what: &str) -> String {

@@ -20,7 +20,7 @@ use super::{Action, Event, Guard, Running, State};
 use crate::config::{self, Problem, Settings, Sources};
 use crate::imds;
 use crate::kubernetes::Keeper;
-use crate::moment::{Clock, Moment, Timestamp};
+use crate::moment::{self, Clock, Moment, Timestamp};
 use crate::notice::{self, Kind, Reading};
 use crate::objects::Standing;
 use crate::process::Stop;
@@ -35,6 +35,9 @@ use unreadable::UnreadableNotices;
 
 /// No single wait is longer: a machine that was suspended does not wake a long one in time.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// A machine that sleeps for less may as well have been busy.
+const SLEEP_NOTICED: Duration = Duration::from_secs(1);
 
 /// How long systemd is asked to wait for a response that is under way, each second anew.
 const STOP_EXTENSION: Duration = Duration::from_secs(30);
@@ -122,6 +125,8 @@ struct Driver {
     status_trouble: Trouble,
     given_out: u64,
     recorded: u64,
+    /// How long the machine has slept since boot, as of the last look.
+    slept: Duration,
     done: bool,
 }
 
@@ -156,6 +161,7 @@ impl Driver {
             status_trouble: Trouble::default(),
             given_out: 0,
             recorded: 0,
+            slept: moment::slept(),
             done: false,
         })
     }
@@ -163,7 +169,9 @@ impl Driver {
     /// Takes up the response that an earlier life of the daemon left.
     fn take_up(&mut self) {
         let boot_id = Clock::read().boot_id;
-        let Some(record) = self.disk.newest(&boot_id) else { return };
+        let (record, others) = self.disk.newest(&boot_id);
+        others.iter().for_each(|other| self.guard.remember(other, &boot_id));
+        let Some(record) = record else { return };
         let (actions, closed) = self.guard.take_up(record, &boot_id, Moment::now());
         if let Some(closed) = closed {
             self.disk.write(0, &closed);
@@ -178,6 +186,7 @@ impl Driver {
             self.renew_the_keeper();
             self.status_changed |= self.disk.look(Moment::now());
             self.tell_status();
+            self.notice_sleep();
             let now = Moment::now();
             let wait = self.guard.next_wake().map_or(watchdog, |wake| now.until(wake).min(watchdog));
             match self.receiver.recv_timeout(wait) {
@@ -189,6 +198,16 @@ impl Driver {
         }
         self.end();
         Ok(())
+    }
+
+    /// Tells the guard when the machine was suspended or hibernated since the last look.
+    fn notice_sleep(&mut self) {
+        let slept = moment::slept();
+        if slept > self.slept + SLEEP_NOTICED {
+            log::info!("the machine slept for {} s", (slept - self.slept).as_secs());
+            self.feed(Event::Woke);
+        }
+        self.slept = slept;
     }
 
     /// Ends the daemon: the last record is on disk, or its time is over.
@@ -260,9 +279,10 @@ impl Driver {
     fn take_item(&mut self, kind: Kind, item: Option<&imds::Item>, asked: Moment) {
         let date = item.and_then(|item| item.date).unwrap_or_else(Timestamp::now);
         match notice::read(kind, item.map(|item| item.body.as_str()), date, asked) {
-            Ok(Reading { there, over, doubt }) => {
+            Ok(Reading { there, taken_back, completed, doubt }) => {
                 self.status_changed |= self.unreadable.said_so(kind, doubt, asked);
-                over.into_iter().for_each(|key| self.feed(Event::Over(key)));
+                taken_back.into_iter().for_each(|key| self.feed(Event::TakenBack(key)));
+                completed.into_iter().for_each(|key| self.feed(Event::Completed(key)));
                 there.into_iter().for_each(|sighting| self.feed(Event::Noticed(sighting)));
                 self.feed(Event::Polled(kind));
             }
@@ -329,6 +349,7 @@ impl Driver {
                         self.disk.write(revision, &record);
                     }
                 }
+                Action::WriteClosed(record) => self.disk.write(0, &record),
                 Action::Say(level, text) => log::log!(level, "{text}"),
                 Action::Exit => self.done = true,
             }

@@ -10,7 +10,7 @@ use crate::config::Problem;
 use crate::kubernetes::{Annotation, Api, Condition, Keeper, NodeEvent, NodePatch, PodNews, WatchEnd};
 use crate::moment::Timestamp;
 use crate::objects::{Answer, Node};
-use crate::response::{Answered, Event, NodeChange, Request, Told};
+use crate::response::{Answered, Event, NodeChange, Request, Restoration, Told};
 
 pub struct Requests {
     keeper: Keeper,
@@ -120,7 +120,10 @@ fn answer(api: &Api, number: u64, request: Request, to: &Sender<Message>, end: &
         Request::Evict { pod, grace } => Answered::Other(api.evict(&pod, grace)),
         Request::Delete { pod, grace } => Answered::Other(api.delete(&pod, grace)),
         Request::MarkDisrupted(pod) => Answered::Other(api.mark_disrupted(&pod)),
-        Request::SetCondition(told) => Answered::Other(api.set_condition(&condition(told))),
+        Request::SetCondition(told) => Answered::Other(api.set_condition(&condition(told, true))),
+        Request::ClearCondition(told) => Answered::Other(api.set_condition(&condition(told, false))),
+        Request::RemoveTaints { on, taints } => Answered::Other(api.remove_taints(&on, &taints)),
+        Request::RestoreNode(what) => node(api.patch_node(&restoration(what))),
         Request::CreateEvent(told) => Answered::Other(api.create_event(&event(told))),
     };
     drop(to.send(Message::Event(Event::Answered { number, uid, answered })));
@@ -138,8 +141,16 @@ fn patch(change: NodeChange) -> NodePatch {
     }
 }
 
-fn condition(told: Told) -> Condition {
-    Condition { notice: true, reason: told.reason.to_owned(), message: told.message, since: Timestamp::now() }
+fn restoration(what: Restoration) -> NodePatch {
+    NodePatch {
+        cordon: what.uncordon.then_some(false),
+        exclude: what.unlabel.then_some(false),
+        annotation: Some(Annotation::Removed),
+    }
+}
+
+fn condition(told: Told, notice: bool) -> Condition {
+    Condition { notice, reason: told.reason.to_owned(), message: told.message, since: Timestamp::now() }
 }
 
 fn event(told: Told) -> NodeEvent {

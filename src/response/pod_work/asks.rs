@@ -6,6 +6,7 @@ use std::time::Duration;
 use log::Level;
 
 use super::{PodWork, Pods};
+use crate::config::Force;
 use crate::moment::Moment;
 use crate::objects::{Answer, Refusal};
 use crate::response::action::Request;
@@ -38,6 +39,8 @@ pub struct Rules {
     pub open: bool,
     /// Budgets are not waited for.
     pub at_once: bool,
+    /// Whether budgets are passed over at all.
+    pub force: Force,
     pub drain_end: Moment,
 }
 
@@ -60,7 +63,11 @@ impl PodWork {
             return None;
         }
         let force_time = self.force_time(rules.drain_end);
-        let forced_from = if rules.at_once { turn.now } else { force_time };
+        let forced_from = match rules.force {
+            Force::Never => Moment::NEVER,
+            Force::AtForceTime if rules.at_once => turn.now,
+            Force::AtForceTime => force_time,
+        };
         let unanswered = self.sent.filter(|(number, _)| line.flying(Some(*number)) && !line.silent());
         if let Some((_, sent)) = unanswered {
             // An ask that is not answered by the force time gets this much more before a DELETE goes beside it.

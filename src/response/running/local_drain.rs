@@ -5,6 +5,7 @@ use std::time::Duration;
 use log::Level;
 
 use super::Running;
+use crate::config::Force;
 use crate::hooks::{Hook, Phase};
 use crate::moment::Moment;
 use crate::objects::PodId;
@@ -56,6 +57,10 @@ impl Running {
     pub(super) fn drain_locally(&mut self, turn: &mut Turn, cluster: bool) {
         if !cluster {
             return self.drain_without_cluster(turn);
+        }
+        // It would pass over the budgets of all.
+        if self.terms.force == Force::Never {
+            return;
         }
         // After the deadline nothing starts any more; until then pods may still appear.
         if !self.has_hooks(Phase::LocalDrain) || !self.in_time(turn) {

@@ -48,7 +48,7 @@ impl HookEnds {
             Phase::PreDrain => self.pre_drain,
             Phase::LocalDrain => self.drain,
             Phase::During => self.during,
-            Phase::Notice | Phase::PostDrain => self.response,
+            Phase::Notice | Phase::PostDrain | Phase::Uncordon => self.response,
         }
     }
 }
@@ -94,6 +94,7 @@ impl Running {
             // Only a whole list shows who is critical and has the nearest force time.
             open: self.may_ask(turn, cluster) && self.pods.listed(),
             at_once: self.hurries() || !self.terms.drain.respect_budgets,
+            force: self.terms.force,
             drain_end: self.drain_end(),
         }
     }
@@ -129,7 +130,7 @@ impl Running {
         if std::mem::replace(&mut self.phases.begun, true) || self.phases.ended.is_some() {
             return;
         }
-        self.hooks.begin(&hooks, Phase::Notice, None, 0, Vec::new());
+        self.hooks.begin(&hooks, Phase::Notice, None, self.take_overs(), Vec::new());
         if self.terms.drains() {
             self.hooks.begin(&hooks, Phase::During, None, 0, Vec::new());
             self.hooks.begin(&hooks, Phase::PreDrain, None, 0, Vec::new());
@@ -270,7 +271,8 @@ impl Running {
 
     /// Whether there is nothing more to be done: the deadline has passed, and what it cut has had time to end.
     pub fn is_over(&self, turn: &mut Turn) -> bool {
-        self.phases.ended.is_some() && turn.has_come(self.deadline.at + LAST_ENDS)
+        let told_only = !self.terms.cordons() && self.has_said_all(turn);
+        told_only || (self.phases.ended.is_some() && turn.has_come(self.deadline.at + LAST_ENDS))
     }
 
     /// Ends what outlives a turn.

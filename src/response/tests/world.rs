@@ -11,7 +11,8 @@ use crate::moment::{Clock, Moment, Timestamp};
 use crate::notice::{InstanceAction, Kind, Sighting};
 use crate::objects::{Answer, Node, Pod, PodId, Refusal, Standing};
 use crate::process::{Cut, Ended, Exit};
-use crate::response::{Action, Answered, Event, Guard, HookOrder, PodNews, Request};
+use crate::record::Record;
+use crate::response::{Action, Answered, Event, Guard, HookOrder, NodeChange, PodNews, Request, Restoration};
 
 pub fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
@@ -75,6 +76,10 @@ pub struct World {
     pub told: Vec<Told>,
     pub said: Vec<String>,
     pub exited: Option<Moment>,
+    /// Records of responses that are over.
+    pub closed: Vec<Record>,
+    /// All records that were written, in their order.
+    pub written: Vec<Record>,
     due: BTreeMap<(Moment, u64), Due>,
     counter: Cell<u64>,
     watches: BTreeSet<u64>,
@@ -108,6 +113,8 @@ impl World {
             told: Vec::new(),
             said: Vec::new(),
             exited: None,
+            closed: Vec::new(),
+            written: Vec::new(),
             due: BTreeMap::new(),
             counter: Cell::new(0),
             watches: BTreeSet::new(),
@@ -120,6 +127,13 @@ impl World {
         change(&mut world.settings);
         world.guard = Guard::new(&world.settings);
         world
+    }
+
+    /// As a reload would.
+    pub fn change_settings(&mut self, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.settings);
+        let settings = std::sync::Arc::new(self.settings.clone());
+        self.feed(Event::Reloaded(settings));
     }
 
     pub fn pod(&mut self, name: &str, grace: u64, stops_in: u64) -> &mut SimPod {
@@ -185,7 +199,7 @@ impl World {
         }));
     }
 
-    fn clock(&self) -> Clock {
+    pub fn clock(&self) -> Clock {
         Clock {
             boot_id: "boot".into(),
             boottime: at(0.0),
@@ -203,7 +217,7 @@ impl World {
     pub fn restart(&mut self) {
         self.lives += 1;
         self.watches.clear();
-        let record = self.guard.record();
+        let record = self.guard.record().or_else(|| self.written.last().cloned());
         self.guard = Guard::new(&self.settings);
         if let Some(record) = record {
             let text = serde_json::to_vec(&record).unwrap();
@@ -268,7 +282,7 @@ impl World {
         }
     }
 
-    fn perform(&mut self, actions: Vec<Action>) {
+    pub fn perform(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
                 Action::FindHooks => self.feed(Event::HooksFound(self.hooks.clone())),
@@ -280,10 +294,15 @@ impl World {
                 Action::RunHook(order) => self.run_hook(*order),
                 Action::StopHook { number } => self.stop_hook(number),
                 Action::Record { revision } if self.disk_works => {
+                    self.written.extend(self.guard.record());
                     self.later(self.now + ms(5), Due::Tell(self.lives, Event::Recorded { revision }));
                 }
                 Action::Say(_, text) => self.said.push(text),
                 Action::Exit => self.exited = Some(self.now),
+                Action::WriteClosed(record) => {
+                    self.written.push((*record).clone());
+                    self.closed.push(*record);
+                }
                 Action::KillLeftOver { .. } | Action::Record { .. } => {}
             }
         }
@@ -335,7 +354,18 @@ impl World {
                 return self.later(back, Due::Tell(life, Event::NodeSeen { number, node: self.node.clone() }));
             }
             Request::ReadNode => Answered::Node(self.node.clone()),
-            Request::PatchNode(_) => self.patch_node(),
+            Request::PatchNode(change) => self.patch_node(&change),
+            Request::RestoreNode(what) => self.restore_node(what),
+            Request::RemoveTaints { taints, .. } => {
+                self.node.taints.retain(|taint| !taints.contains(taint));
+                Answered::Other(Answer::Accepted)
+            }
+            Request::AddTaints { taints, .. } => {
+                let missing = taints.into_iter().filter(|taint| !self.node.taints.contains(taint));
+                let missing: Vec<_> = missing.collect();
+                self.node.taints.extend(missing);
+                Answered::Other(Answer::Accepted)
+            }
             Request::Evict { pod, grace } => Answered::Other(self.evict(&pod, grace)),
             Request::Delete { pod, grace } => Answered::Other(self.delete(&pod, grace)),
             _ => Answered::Other(Answer::Accepted),
@@ -362,11 +392,22 @@ impl World {
         }
     }
 
-    fn patch_node(&mut self) -> Answered {
+    fn patch_node(&mut self, change: &NodeChange) -> Answered {
         if !self.patch_refusals.is_empty() {
             return Answered::Other(refused(self.patch_refusals.remove(0)));
         }
         self.node.cordoned = true;
+        self.node.excluded |= change.exclude;
+        if let Some(annotation) = &change.annotation {
+            self.node.response = Some(annotation.clone());
+        }
+        Answered::Node(self.node.clone())
+    }
+
+    fn restore_node(&mut self, what: Restoration) -> Answered {
+        self.node.cordoned &= !what.uncordon;
+        self.node.excluded &= !what.unlabel;
+        self.node.response = None;
         Answered::Node(self.node.clone())
     }
 
@@ -411,6 +452,15 @@ impl World {
             let last = pod.pod.clone();
             self.news(PodNews::Gone(last));
         }
+    }
+
+    /// The reasons of the Events that were sent.
+    pub fn events(&self) -> Vec<&'static str> {
+        let reasons = self.requests(|request| match request {
+            Request::CreateEvent(told) => Some(told.reason),
+            _ => None,
+        });
+        reasons.into_iter().map(|(_, reason)| reason).collect()
     }
 
     /// The requests of that kind that were sent, with when.

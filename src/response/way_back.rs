@@ -1,0 +1,251 @@
+//! The way back: what spot-guard did to the node is undone, and the hooks of `uncordon.d` run.
+
+use std::time::Duration;
+
+use log::Level;
+
+use super::action::Action;
+use super::event::{Answered, Event};
+use super::hook_runs::{HookRuns, Limits};
+use super::line::{Line, Purpose};
+use super::node_undo::{NodeUndo, Undone};
+use super::revisions::Revisions;
+use super::running::Numbers;
+use super::tell::Tell;
+use super::turn::Turn;
+use super::written;
+use crate::config::Terms;
+use crate::hooks::{Hook, Phase};
+use crate::moment::{Clock, Moment};
+use crate::objects::{Answer, Standing};
+use crate::record::{HookWritten, PhaseName, PhaseWritten, Record};
+
+/// Hooks do not wait longer than this for the node.
+const NODE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A node that could not be brought back after this long is told of, and tried again.
+const GIVES_UP_AFTER: Duration = Duration::from_secs(600);
+
+#[derive(Debug)]
+pub struct WayBack {
+    /// Of the response that is undone; `None` where there is none any more, but its marks may be on the node.
+    base: Option<Record>,
+    terms: Terms,
+    clock: Clock,
+    began: Moment,
+    ended: Option<Moment>,
+    why: String,
+    node: NodeUndo,
+    line: Line,
+    tell: Tell,
+    hooks: HookRuns,
+    found_hooks: Option<Vec<Hook>>,
+    /// The `end` hooks of a local drain that was left in the middle were lined up.
+    thaws: bool,
+    /// The hooks of `uncordon.d` were lined up.
+    hooks_begun: bool,
+    told: bool,
+    errors: Vec<String>,
+    revisions: Revisions,
+}
+
+impl WayBack {
+    pub fn begin(
+        turn: &mut Turn,
+        record: Option<Record>,
+        terms: Terms,
+        clock: Clock,
+        why: String,
+        numbers: Numbers,
+    ) -> WayBack {
+        turn.say(Level::Info, format!("the node is brought back: {why}"));
+        turn.act(Action::FindHooks);
+        let earlier = record.iter().flat_map(|record| &record.hooks).filter(|hook| hook.phase == Phase::Uncordon);
+        let hooks = HookRuns::taken_up(earlier.map(|hook| written::read_hook_at(hook, &clock)).collect());
+        let mut revisions = Revisions::after(numbers.revision);
+        revisions.changed_urgently();
+        WayBack {
+            base: record,
+            terms,
+            clock,
+            began: turn.now,
+            ended: None,
+            why,
+            node: NodeUndo::default(),
+            line: Line::after(numbers.request),
+            tell: Tell::default(),
+            hooks: hooks.after(numbers.hook),
+            found_hooks: None,
+            thaws: false,
+            hooks_begun: false,
+            told: false,
+            errors: Vec::new(),
+            revisions,
+        }
+    }
+
+    pub fn absorb(&mut self, turn: &mut Turn, event: Event) {
+        match event {
+            Event::HooksFound(hooks) => self.found_hooks = Some(hooks),
+            Event::Answered { number, answered, .. } => self.answered(turn, number, answered),
+            Event::HookStarted { number, started } => self.hooks.started(number, started),
+            Event::HookEnded { number, ended } => {
+                self.errors.extend(self.hooks.has_come_back(turn, number, ended));
+                self.revisions.changed_urgently();
+            }
+            Event::Recorded { revision } => self.revisions.recorded(revision),
+            _ => {}
+        }
+    }
+
+    fn answered(&mut self, turn: &mut Turn, number: u64, answered: Answered) {
+        let flight = match answered {
+            Answered::Other(Answer::Nothing(_)) => self.line.failed(number),
+            _ => self.line.heard(turn, number),
+        };
+        let trouble = match (flight.map(|flight| flight.purpose), answered) {
+            (Some(Purpose::ReadNode), answered) => {
+                self.node.read(turn, answered);
+                None
+            }
+            (Some(Purpose::RemoveTaints), Answered::Other(answer)) => self.node.taints_removed(turn, &answer),
+            (Some(Purpose::PatchNode), answered) => self.node.restored(turn, answered),
+            (Some(Purpose::Tell), Answered::Other(answer)) => {
+                self.tell.answered(turn, &answer);
+                None
+            }
+            _ => None,
+        };
+        if let Some(trouble) = trouble {
+            turn.say(Level::Error, trouble.clone());
+            self.errors.push(trouble);
+        }
+    }
+
+    /// Does all that is due.
+    pub fn advance(&mut self, turn: &mut Turn, standing: &Standing) {
+        self.line.listen(turn);
+        // The kubeconfig may come later in the boot than this.
+        let was_there = self.base.as_ref().is_some_and(|record| record.node.name.is_some());
+        let cluster = was_there || !matches!(standing, Standing::None(_));
+        if cluster {
+            self.node.advance(turn, &mut self.line);
+        } else {
+            self.node.undone.get_or_insert(Undone::Nothing);
+        }
+        self.tell_what_was_undone(turn, cluster);
+        self.tell.advance(turn, &mut self.line);
+        self.begin_hooks(turn);
+        self.advance_hooks(turn);
+        self.end(turn);
+        self.revisions.give_out(turn);
+    }
+
+    fn tell_what_was_undone(&mut self, turn: &mut Turn, cluster: bool) {
+        let Some(undone) = self.node.undone else { return };
+        if std::mem::replace(&mut self.told, true) {
+            return;
+        }
+        let words = match undone {
+            Undone::Restored(what) if what.uncordon && what.unlabel => "node uncordoned, back in load balancers",
+            Undone::Restored(what) if what.uncordon => "node uncordoned",
+            Undone::Restored(what) if what.unlabel => "node back in load balancers; its cordon is not ours",
+            Undone::Restored(_) | Undone::Nothing => "nothing on the node is ours to undo",
+            Undone::Refused => "the node stays as it is",
+        };
+        turn.say(Level::Info, words);
+        if cluster && self.terms.conditions {
+            self.tell.no_notice("NoticeOver", self.why.clone());
+        }
+        if cluster && self.terms.events && matches!(undone, Undone::Restored(_)) {
+            self.tell.event("Uncordon", format!("{words} by spot-guard: {}", self.why), false);
+        }
+    }
+
+    /// A kubelet that a local drain has frozen goes on at once, the others once the node is back.
+    fn begin_hooks(&mut self, turn: &mut Turn) {
+        let Some(hooks) = self.found_hooks.clone() else { return };
+        if let Some(record) = &self.base
+            && record.local_drain.active
+            && !std::mem::replace(&mut self.thaws, true)
+        {
+            self.hooks.begin(&hooks, Phase::LocalDrain, Some("end"), record.local_drain.wave, Vec::new());
+        }
+        let due = self.node.undone.is_some() || turn.has_come(self.began + NODE_PATIENCE);
+        // Without a record nobody knows what they are to be told.
+        if due && !std::mem::replace(&mut self.hooks_begun, true) && self.base.is_some() {
+            self.hooks.begin(&hooks, Phase::Uncordon, None, 0, Vec::new());
+        }
+    }
+
+    fn advance_hooks(&mut self, turn: &mut Turn) {
+        let gives_up_at = self.gives_up_at();
+        let limits = Limits {
+            settings: &self.terms.hooks,
+            ends: &|_| gives_up_at,
+            next_revision: self.revisions.given_out + 1,
+            recorded: self.revisions.recorded,
+        };
+        let advanced = self.hooks.advance(turn, &limits);
+        if advanced.to_record {
+            self.revisions.changed_urgently();
+        }
+        self.errors.extend(advanced.troubles);
+    }
+
+    fn gives_up_at(&self) -> Moment {
+        self.began + GIVES_UP_AFTER
+    }
+
+    fn end(&mut self, turn: &mut Turn) {
+        if self.ended.is_some() {
+            return;
+        }
+        let done = self.node.undone.is_some() && self.hooks_begun && self.hooks.all_ended() && self.tell.is_empty();
+        if done || turn.has_come(self.gives_up_at()) {
+            self.ended = Some(turn.now);
+            if self.node.undone.is_none() {
+                turn.say(Level::Error, "the node could not be brought back: the API server did not answer");
+            }
+            self.revisions.changed_urgently();
+        }
+    }
+
+    /// Whether it has ended, and that is on disk or could not be put there.
+    pub fn is_over(&self, turn: &mut Turn) -> bool {
+        let Some(ended) = self.ended else { return false };
+        self.revisions.recorded >= self.revisions.given_out || turn.has_come(ended + Duration::from_secs(2))
+    }
+
+    /// Whether the node is as it is to be, or nobody may make it so.
+    pub fn came_to_an_end(&self) -> bool {
+        self.node.undone.is_some()
+    }
+
+    /// Gives way to a new response.
+    pub fn abandon(&mut self, turn: &mut Turn) {
+        self.hooks.stop_all(turn);
+    }
+
+    pub fn numbers(&self) -> Numbers {
+        Numbers { request: self.line.last_number(), hook: self.hooks.last_number(), revision: self.revisions.given_out }
+    }
+
+    /// The record of the response that is undone, with how that goes.
+    pub fn record(&self) -> Option<Record> {
+        let mut record = self.base.clone()?;
+        record.phases.retain(|phase| phase.name != PhaseName::Uncordon);
+        record.phases.push(PhaseWritten {
+            name: PhaseName::Uncordon,
+            started_at: self.clock.timestamp(self.began),
+            ended_at: self.ended.map(|moment| self.clock.timestamp(moment)),
+        });
+        record.hooks.retain(|hook| hook.phase != Phase::Uncordon);
+        let runs: Vec<HookWritten> =
+            self.hooks.runs.iter().map(|run| written::write_hook_at(run, &self.clock)).collect();
+        record.hooks.extend(runs);
+        record.local_drain.active &= !(self.thaws && self.hooks.ended(Phase::LocalDrain));
+        record.errors.extend(self.errors.iter().cloned());
+        Some(record)
+    }
+}
