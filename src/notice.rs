@@ -16,8 +16,8 @@ use crate::moment::{Moment, Timestamp};
 /// (EC2 User Guide, "Spot Instance interruption notices"). Nothing is ever planned further ahead than this.
 pub const SPOT_WINDOW: Duration = Duration::from_secs(120);
 
-/// What kind of notice it is; each kind has settings of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What kind of notice it is; each kind has settings of its own. In this order where several are told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     SpotInterruption,

@@ -2,6 +2,7 @@
 //!
 //! Knows moments. Knows nothing of what the trouble is, and writes nothing itself.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -28,6 +29,19 @@ struct Spell {
     times: u64,
     /// What kind it was when it was said last.
     said: Option<String>,
+}
+
+/// Several things that go wrong, each by itself or all from one cause, which is then told in one line.
+#[derive(Debug)]
+pub struct Troubles<K> {
+    trouble: Trouble,
+    standing: BTreeMap<K, Standing>,
+}
+
+#[derive(Debug)]
+struct Standing {
+    kind: String,
+    words: String,
 }
 
 /// How much of it there has been.
@@ -66,6 +80,41 @@ impl Trouble {
         spell.said.as_ref()?;
         self.said_at = Some(now);
         Some(Extent { times: spell.times, time: now.since(spell.since) })
+    }
+}
+
+impl<K> Default for Troubles<K> {
+    fn default() -> Troubles<K> {
+        Troubles { trouble: Trouble::default(), standing: BTreeMap::new() }
+    }
+}
+
+impl<K: Copy + Ord + fmt::Debug> Troubles<K> {
+    /// `whose` has this trouble. `Some`: that is to be said now, in the words of all that stand.
+    ///
+    /// When is as with one trouble whose kind is that of all together.
+    pub fn came(&mut self, whose: K, kind: &str, words: String, now: Moment) -> Option<Extent> {
+        self.standing.insert(whose, Standing { kind: kind.to_owned(), words });
+        let kinds: Vec<_> =
+            self.standing.iter().map(|(whose, standing)| format!("{whose:?} {}", standing.kind)).collect();
+        self.trouble.came(&kinds.join(", "), now)
+    }
+
+    /// `whose` is over. `Some`: with it all are, and that is to be said.
+    pub fn over(&mut self, whose: K, now: Moment) -> Option<Extent> {
+        self.standing.remove(&whose)?;
+        if self.standing.is_empty() { self.trouble.over(now) } else { None }
+    }
+
+    /// What kind of trouble `whose` is.
+    pub fn kind(&self, whose: K) -> Option<&str> {
+        self.standing.get(&whose).map(|standing| standing.kind.as_str())
+    }
+
+    /// The words of all that stand, in the order of whose they are; `None` if there are none.
+    pub fn words(&self) -> Option<String> {
+        let words: Vec<&str> = self.standing.values().map(|standing| standing.words.as_str()).collect();
+        (!words.is_empty()).then(|| words.join("; "))
     }
 }
 
@@ -135,6 +184,26 @@ mod tests {
         }
         assert_eq!(lines, [0, 1]);
         assert_eq!(said(&mut trouble, (590..700).map(|second| (second, "503"))), [601]);
+    }
+
+    #[test]
+    fn what_all_have_at_once_is_said_once_and_another_that_joins_after_a_minute() {
+        let mut troubles = Troubles::default();
+        let mut said = Vec::new();
+        for second in 0..200 {
+            for whose in ["b", "a"] {
+                if whose == "b" || second >= 2 {
+                    said.extend(troubles.came(whose, "500", format!("{whose} fails"), at(second)).map(|_| second));
+                }
+            }
+        }
+        assert_eq!(said, [0, 60]);
+        assert_eq!(troubles.words().as_deref(), Some("a fails; b fails"));
+        assert_eq!(troubles.kind("a"), Some("500"));
+        assert_eq!(troubles.over("b", at(200)), None);
+        assert_eq!(troubles.over("b", at(201)), None, "it was over");
+        assert_eq!(troubles.over("a", at(202)), Some(Extent { times: 398, time: Duration::from_secs(202) }));
+        assert_eq!(troubles.words(), None);
     }
 
     #[test]
