@@ -1,9 +1,10 @@
 //! A metadata service, version 2 only, whose items and faults a test sets while it runs.
 //!
 //! Knows the manners of IMDS (tokens, 401, 404, one connection a request). Knows nothing of what the items mean,
-//! except how an interruption is worded.
+//! except how notices are worded.
 
 mod answer;
+mod notices;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -18,8 +19,7 @@ use time::OffsetDateTime;
 
 use crate::http::Request;
 
-/// The path of a Spot interruption's notice, below `/latest/`.
-pub const SPOT: &str = "meta-data/spot/instance-action";
+pub use notices::{LIFECYCLE_STATE, REBALANCE, SCHEDULED, SPOT, ScheduledEvent};
 
 /// Something that goes wrong with every request that it applies to, until it is healed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,20 +162,6 @@ impl Imds {
     /// Answers 404 at `path` from now on.
     pub fn remove(&self, path: &str) {
         self.state().items.remove(path);
-    }
-
-    /// Announces a Spot interruption that comes `after` from now, by this stand-in's `Date`, and gives back the time
-    /// that the notice names (IMDS knows whole seconds only).
-    pub fn interrupt(&self, action: &str, after: Duration) -> OffsetDateTime {
-        let ahead = if let Date::Ahead(seconds) = self.state().date { seconds } else { 0 };
-        self.interrupt_at(action, OffsetDateTime::now_utc() + time::Duration::seconds(ahead) + after)
-    }
-
-    /// Announces a Spot interruption at `time`, which may be past.
-    pub fn interrupt_at(&self, action: &str, time: OffsetDateTime) -> OffsetDateTime {
-        let time = time.replace_nanosecond(0).expect("0 is a nanosecond");
-        self.set(SPOT, &format!(r#"{{"action":"{action}","time":"{}"}}"#, rfc3339(time)));
-        time
     }
 
     /// Reads items from files under `folder` (`FOLDER/meta-data/spot/instance-action`) before all that was set, and a

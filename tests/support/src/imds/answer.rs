@@ -126,8 +126,12 @@ fn page(status: u16) -> String {
 }
 
 fn http_date(time: OffsetDateTime) -> String {
+    format!("{}, {}", &time.weekday().to_string()[..3], day_and_time(time))
+}
+
+/// `21 Jan 2019 09:00:43 GMT`
+pub fn day_and_time(time: OffsetDateTime) -> String {
     let (year, month, day) = time.to_calendar_date();
     let (hour, minute, second) = time.to_hms();
-    let (weekday, month) = (time.weekday().to_string(), month.to_string());
-    format!("{}, {day:02} {} {year:04} {hour:02}:{minute:02}:{second:02} GMT", &weekday[..3], &month[..3])
+    format!("{day:02} {} {year:04} {hour:02}:{minute:02}:{second:02} GMT", &month.to_string()[..3])
 }

@@ -66,6 +66,39 @@ fn a_notice_is_served_with_the_date_and_its_first_sight_is_kept() {
 }
 
 #[test]
+fn the_other_notices_are_worded_as_aws_words_them_and_go_again() {
+    let imds = Imds::on_loopback();
+    let token = token(&imds);
+    let absent = |path| get(&imds, &token, path).starts_with("HTTP/1.1 404 ");
+    assert!([REBALANCE, SCHEDULED, LIFECYCLE_STATE].into_iter().all(absent));
+    // 21 January 2019, 09:00:00.
+    let now = OffsetDateTime::now_utc().unix_timestamp();
+    imds.set_date(Date::Ahead(1_548_061_200 - now));
+    let time = imds.recommend_rebalance();
+    assert!(get(&imds, &token, REBALANCE).ends_with(&format!("{{\"noticeTime\":\"{}\"}}", rfc3339(time))));
+    let event =
+        |state| ScheduledEvent { id: "instance-event-0d5", code: "system-reboot", state, after: Duration::ZERO };
+    imds.schedule(&[event("active"), event("completed")]);
+    let answer = get(&imds, &token, SCHEDULED);
+    for words in [
+        "\"NotBefore\" : \"21 Jan 2019 09:00:",
+        "\"NotAfter\" : \"21 Jan 2019 09:16:",
+        "\"Code\" : \"system-reboot\"",
+        "\"EventId\" : \"instance-event-0d5\"",
+        "\"Description\" : \"[Completed] ",
+        "\"State\" : \"active\"",
+    ] {
+        assert!(answer.contains(words), "{words}: {answer}");
+    }
+    imds.set_lifecycle_state("Terminated");
+    assert!(get(&imds, &token, LIFECYCLE_STATE).ends_with("\r\n\r\nTerminated"));
+    imds.withdraw_rebalance();
+    imds.schedule_nothing();
+    imds.leave_group();
+    assert!([REBALANCE, SCHEDULED, LIFECYCLE_STATE].into_iter().all(absent));
+}
+
+#[test]
 fn each_fault_is_what_it_says_until_it_is_healed() {
     let imds = Imds::on_loopback();
     let token = token(&imds);
