@@ -40,8 +40,11 @@ pub struct Client {
     agent: Agent,
     /// For a service that answers, but later than the settings allow for.
     patient: Agent,
+    timeout: Duration,
     /// How many items, in a row, were not answered.
     unanswered: u32,
+    /// The latest item was answered, but later than the settings allow for.
+    late: bool,
     token: Option<Token>,
     counts: Arc<Mutex<Counts>>,
 }
@@ -65,7 +68,9 @@ impl Client {
             disabled: settings.disabled,
             agent: agent(settings.timeout),
             patient: agent(patience),
+            timeout: settings.timeout,
             unanswered: 0,
+            late: false,
             token: None,
             counts: Arc::default(),
         }
@@ -74,13 +79,17 @@ impl Client {
     /// Reads the item at `path` (under `/latest/`); `None` if there is none.
     ///
     /// Takes at most a few times the timeout of the settings; after two that were not answered in time, once, a few
-    /// times three of it: a service that is always late by a little must not hide a notice for ever.
+    /// times three of it: a service that is always late by a little must not hide a notice for ever. As long as it is,
+    /// and answers, that is what everything has.
     pub fn get(&mut self, path: &str) -> Result<Option<Item>, Error> {
         if self.disabled {
             return Err(Error::Disabled);
         }
+        let began = Moment::now();
         let item = self.try_to_get(path);
-        self.unanswered = if let Err(Error::NoAnswer { .. }) = &item { self.unanswered.wrapping_add(1) } else { 0 };
+        let is_answered = !matches!(item, Err(Error::NoAnswer { .. }));
+        self.unanswered = if is_answered { 0 } else { self.unanswered.wrapping_add(1) };
+        self.late = is_answered && Moment::now().since(began) > self.timeout;
         item
     }
 
@@ -152,7 +161,7 @@ impl Client {
     }
 
     fn agent(&self) -> &Agent {
-        if self.unanswered % 3 == 2 { &self.patient } else { &self.agent }
+        if self.late || self.unanswered % 3 == 2 { &self.patient } else { &self.agent }
     }
 
     fn count(&self, path: &str, answer: Result<Response<Body>, ureq::Error>) -> Result<Response<Body>, Error> {
