@@ -127,7 +127,7 @@ fn scheduled(body: &str, blank: &Sighting) -> Option<Reading> {
 
 fn scheduled_event(event: Value, blank: &Sighting, reading: &mut Reading) -> Option<()> {
     let event: ScheduledEvent =
-        serde_json::from_value(event).ok().filter(|e: &ScheduledEvent| !e.event_id.is_empty())?;
+        serde_json::from_value(event).ok().filter(|e: &ScheduledEvent| is_event_id(&e.event_id))?;
     let event_id = Some(event.event_id);
     match event.state.as_str() {
         "canceled" => reading.taken_back.push(Key { kind: blank.kind, event_id }),
@@ -147,6 +147,12 @@ fn scheduled_event(event: Value, blank: &Sighting, reading: &mut Reading) -> Opt
         _ => return None,
     }
     Some(())
+}
+
+/// `instance-event-0d59937288b749b32`. It goes into records, lines of the log and hooks' environment: nothing long, and
+/// nothing that steers a terminal.
+fn is_event_id(id: &str) -> bool {
+    (1..=100).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// `meta-data/autoscaling/target-lifecycle-state` (Amazon EC2 Auto Scaling User Guide, "Retrieve the target lifecycle
@@ -272,7 +278,16 @@ mod tests {
 
     #[test]
     fn a_scheduled_event_that_cannot_be_read_takes_no_other_along() {
-        for odd in ["7", "{}", &event("system-dance", "active"), &event("system-reboot", "perhaps")] {
+        let renamed = |id: &str| event("system-reboot", "active").replace("instance-event-0d59937288b749b32", id);
+        for odd in [
+            "7",
+            "{}",
+            &event("system-dance", "active"),
+            &event("system-reboot", "perhaps"),
+            &renamed(""),
+            &renamed("two\\nlines"),
+            &renamed(&"x".repeat(101)),
+        ] {
             let body = format!("[{odd},{}]", event("system-reboot", "active"));
             let read = reading(Kind::Maintenance, &body).unwrap();
             assert!(read.there.len() == 1 && read.doubt.is_some(), "{odd}");

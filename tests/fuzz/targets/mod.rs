@@ -16,8 +16,11 @@ mod times;
 pub type Target = fn(&[u8]);
 
 /// By name; `corpus/NAME` holds what it is fed, and `dictionaries/NAME`, if there is one, words to make more from.
-pub const TARGETS: [(&str, Target); 21] = [
+pub const TARGETS: [(&str, Target); 24] = [
     ("instance-action", metadata::instance_action),
+    ("rebalance", metadata::rebalance),
+    ("scheduled-events", metadata::scheduled_events),
+    ("lifecycle-state", metadata::lifecycle_state),
     ("instance", metadata::instance),
     ("metadata-answer", http::metadata_answer),
     ("metadata-token", http::metadata_token),
