@@ -1,10 +1,12 @@
-//! The instance metadata service: IMDSv2, and the poll that watches for a notice.
+//! The instance metadata service: IMDSv2, and the poll that watches for every kind of notice.
 //!
 //! Knows HTTP and the paths of the service. Knows nothing of what a notice means, and gives bodies on as they came.
 
 mod client;
+mod health;
 mod instance;
 mod poll;
+mod side;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +16,7 @@ use std::fmt;
 pub use self::client::Client;
 pub use self::instance::{INSTANCE_ITEMS, Reader};
 pub use self::poll::{News, Poll, poll};
+pub use self::side::{SIDE_PATHS, SidePath};
 use crate::moment::Timestamp;
 
 /// Where a Spot interruption is announced, under `/latest/`.

@@ -1,16 +1,17 @@
-//! Asks for a notice on a steady beat, whatever happens, and on the side what this machine is.
+//! Asks for a Spot interruption on a steady beat, whatever happens, and beside that for what else there is to know.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{io, thread};
 
+use super::health::Health;
 use super::instance::INSTANCE_ITEMS;
+use super::side::Side;
 use super::{Client, Counts, Error, INSTANCE_ACTION, Item};
 use crate::config;
 use crate::instance::Instance;
 use crate::moment::Moment;
 use crate::notice::Kind;
-use crate::trouble::Trouble;
 
 /// While the service is throttled the poll is never slower than this many intervals, nor than this time (or than its
 /// interval, where that is longer).
@@ -26,9 +27,9 @@ pub enum News {
     Notice(Kind, Option<Item>, Moment),
     /// What this machine is; told once, when it is known.
     Instance(Instance),
-    /// Answers are missing or wrong; told when that begins, and when it is something else that is wrong.
+    /// Answers are missing or wrong: all that is wrong now, told anew whenever that changes.
     Trouble(String),
-    /// Answers are good again; told once.
+    /// All answers are good again; told once.
     Well,
 }
 
@@ -58,26 +59,45 @@ pub fn poll(settings: &config::Imds, tell: impl Fn(News) + Send + 'static) -> io
         tell(News::Trouble(Error::Disabled.to_string()));
         return Ok(Poll { counts });
     }
-    let interval = settings.poll_interval;
-    thread::Builder::new().name("imds".into()).stack_size(256 * 1024).spawn(move || watch(client, interval, &tell))?;
+    let intervals = Intervals { usual: settings.poll_interval, at_risk: settings.poll_interval_at_risk };
+    thread::Builder::new().name("imds".into()).stack_size(256 * 1024).spawn(move || watch(client, intervals, &tell))?;
     Ok(Poll { counts })
 }
 
-fn watch(mut client: Client, interval: Duration, tell: &dyn Fn(News)) {
-    let (mut health, mut search) = (Health::default(), Some(Search::default()));
-    let mut due = Moment::now();
+/// How long from one poll to the next.
+#[derive(Clone, Copy)]
+struct Intervals {
+    usual: Duration,
+    /// While a rebalance recommendation stands, where that is shorter.
+    at_risk: Duration,
+}
+
+impl Intervals {
+    fn now(self, at_risk: bool) -> Duration {
+        if at_risk { self.at_risk.min(self.usual) } else { self.usual }
+    }
+}
+
+/// At each beat Spot's path is asked, and then, if that was answered, either what this machine is or one other kind of
+/// notice: so whatever those do, the next poll is late by one request at the most.
+fn watch(mut client: Client, intervals: Intervals, tell: &dyn Fn(News)) {
+    let (mut health, mut search, mut side) = (Health::default(), Some(Search::default()), Side::default());
+    let mut beat = Moment::now();
     loop {
         let asked = Moment::now();
         match client.get(INSTANCE_ACTION) {
             Ok(item) => {
-                health.well(asked, tell);
+                health.spot_answered(asked, tell);
                 tell(News::Notice(Kind::SpotInterruption, item, asked));
-                search = search.and_then(|search| search.go_on(&mut client, tell));
+                match search.take_if(|search| search.due <= Moment::now()) {
+                    Some(due) => search = due.go_on(&mut client, tell),
+                    None => side.ask_one(&mut client, beat, &mut health, tell),
+                }
             }
-            Err(error) => health.trouble(&error, asked, tell),
+            Err(error) => health.spot_failed(&error, asked, tell),
         }
-        due = next_beat(due, pause(interval, health.refusals), Moment::now());
-        wait_until(due);
+        beat = next_beat(beat, pause(intervals.now(side.is_at_risk()), health.refusals()), Moment::now());
+        wait_until(beat);
     }
 }
 
@@ -90,7 +110,7 @@ fn pause(interval: Duration, refusals: u32) -> Duration {
 }
 
 /// `first`, doubled after each failure, at most `longest`.
-fn backoff(first: Duration, failures: u32, longest: Duration) -> Duration {
+pub fn backoff(first: Duration, failures: u32, longest: Duration) -> Duration {
     first.saturating_mul(2u32.saturating_pow(failures)).min(longest)
 }
 
@@ -113,43 +133,6 @@ fn wait_until(due: Moment) {
     }
 }
 
-/// Whether answers are good, told and logged when that changes.
-#[derive(Default)]
-struct Health {
-    trouble: Trouble,
-    /// The kind of it that was told last.
-    told: Option<String>,
-    /// How many of the latest polls, in a row, were refused because the service is throttled.
-    refusals: u32,
-}
-
-impl Health {
-    fn well(&mut self, now: Moment, tell: &dyn Fn(News)) {
-        if let Some(extent) = self.trouble.over(now) {
-            log::info!("the metadata service answers again; it failed {extent}");
-        }
-        if self.told.take().is_some() {
-            tell(News::Well);
-        }
-        self.refusals = 0;
-    }
-
-    fn trouble(&mut self, error: &Error, now: Moment, tell: &dyn Fn(News)) {
-        self.refusals = if error.is_throttling() { self.refusals.saturating_add(1) } else { 0 };
-        let kind = error.kind();
-        match self.trouble.came(&kind, now) {
-            Some(extent) => {
-                log::warn!("{error}{}; a notice would not be seen; asked again and again", extent.in_brackets());
-            }
-            None => log::debug!("{error}"),
-        }
-        if self.told.as_ref() != Some(&kind) {
-            tell(News::Trouble(error.to_string()));
-            self.told = Some(kind);
-        }
-    }
-}
-
 /// The search for what this machine is, an item at a time.
 #[derive(Default)]
 struct Search {
@@ -162,13 +145,10 @@ struct Search {
 impl Search {
     /// Asks for what is missing; gone when all is told.
     fn go_on(mut self, client: &mut Client, tell: &dyn Fn(News)) -> Option<Search> {
-        let now = Moment::now();
-        if now < self.due {
-            return Some(self);
-        }
+        let began = Moment::now();
         if let Err(error) = self.ask(client) {
             log::debug!("not all is known of this instance: {error}");
-            self.due = now + backoff(Duration::from_secs(1), self.failures, LONGEST_INSTANCE_BACKOFF);
+            self.due = began + backoff(Duration::from_secs(1), self.failures, LONGEST_INSTANCE_BACKOFF);
             self.failures = self.failures.saturating_add(1);
             return Some(self);
         }
@@ -221,27 +201,10 @@ mod tests {
     }
 
     #[test]
-    fn only_throttling_makes_the_poll_slower() {
-        let refused = |status| Error::Refused { url: String::new(), status, body: String::new() };
-        let mut health = Health::default();
-        for (status, refusals) in [(503, 1), (429, 2), (500, 0), (503, 1), (401, 0)] {
-            health.trouble(&refused(status), at(0), &drop);
-            assert_eq!(health.refusals, refusals, "{status}");
-        }
-    }
-
-    #[test]
-    fn errors_are_told_when_they_begin_when_they_change_and_when_they_end() {
-        let told = std::cell::RefCell::new(Vec::new());
-        let tell = |news| told.borrow_mut().push(news);
-        let too_large = Error::TooLarge { url: "u".into() };
-        let mut health = Health::default();
-        health.well(at(0), &tell);
-        (1..=3).for_each(|second| health.trouble(&Error::Disabled, at(second * 1000), &tell));
-        health.trouble(&too_large, at(4000), &tell);
-        health.well(at(5000), &tell);
-        health.well(at(6000), &tell);
-        let trouble = |error: Error| News::Trouble(error.to_string());
-        assert_eq!(told.into_inner(), [trouble(Error::Disabled), trouble(too_large), News::Well]);
+    fn at_risk_the_poll_is_quicker_and_never_slower() {
+        let (fast, slow) = (Duration::from_millis(500), Duration::from_secs(1));
+        let intervals = Intervals { usual: slow, at_risk: fast };
+        assert_eq!([intervals.now(false), intervals.now(true)], [slow, fast]);
+        assert_eq!(Intervals { usual: fast, at_risk: slow }.now(true), fast);
     }
 }

@@ -3,12 +3,13 @@ use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use stand_ins::imds::{Date, Fault, Imds};
+use stand_ins::imds::{Date, Fault, Imds, LIFECYCLE_STATE, REBALANCE, SCHEDULED, ScheduledEvent};
 
 use super::*;
 use crate::config;
 use crate::instance::Instance;
 use crate::moment::Moment;
+use crate::notice::Kind;
 
 /// An item that every instance has.
 const ID: &str = "meta-data/instance-id";
@@ -261,6 +262,90 @@ fn the_poll_tells_a_notice_and_what_this_machine_is() {
     let counts = poll.counts();
     assert!(counts.requests.get(&(INSTANCE_ACTION.into(), "200".into())) >= Some(&1), "{counts:?}");
     assert!(counts.last_success.is_some());
+}
+
+#[test]
+fn every_kind_of_notice_that_stands_at_the_start_is_told_within_a_few_beats() {
+    let imds = Imds::on_loopback();
+    imds.recommend_rebalance();
+    imds.schedule(&[ScheduledEvent { id: "e", code: "system-reboot", state: "active", after: PATIENCE }]);
+    imds.set_lifecycle_state("Terminated");
+    imds.interrupt("terminate", PATIENCE);
+    let (poll, news) = polled(&imds);
+    let told = |kind| {
+        let of = |news| if let News::Notice(of, Some(item), _) = news { (of == kind).then_some(item) } else { None };
+        wait_for(&news, of).body
+    };
+    assert!(told(Kind::SpotInterruption).contains("action"));
+    assert_eq!(told(Kind::AutoscalingTermination), "Terminated");
+    assert!(told(Kind::RebalanceRecommendation).contains("noticeTime"));
+    assert!(told(Kind::Maintenance).contains("EventId"));
+    let polls = asked(&imds).iter().filter(|(_, path, _)| path == INSTANCE_ACTION).count();
+    assert!(polls <= 5, "one beat for the instance and one for each kind, but it took {polls}");
+    let counts = poll.counts().requests;
+    for path in [INSTANCE_ACTION, LIFECYCLE_STATE, REBALANCE, SCHEDULED] {
+        assert!(counts.contains_key(&(path.to_owned(), "200".to_owned())), "{path}: {counts:?}");
+    }
+}
+
+/// Whatever is asked between two polls of Spot's path, it is one question about a notice at the most.
+#[test]
+fn one_question_at_the_most_comes_between_two_polls() {
+    let imds = Imds::on_loopback();
+    let (_poll, _news) = polled(&imds);
+    assert!(imds.wait_requests(20, PATIENCE));
+    let paths: Vec<String> = asked(&imds).into_iter().map(|(_, path, _)| path).collect();
+    let between = paths.split(|path| path == INSTANCE_ACTION);
+    for questions in between.filter(|questions| !questions.contains(&ID.to_owned())) {
+        assert!(questions.len() <= 1, "{paths:?}");
+    }
+}
+
+#[test]
+fn a_path_that_hangs_holds_up_only_itself() {
+    let imds = Imds::on_loopback();
+    imds.fault_at("meta-data/autoscaling", Fault::Hang);
+    imds.fault_at("meta-data/events", Fault::Hang);
+    let (sender, news) = channel();
+    let _poll = poll(&settings(imds.endpoint(), Duration::from_millis(300)), move |news| drop(sender.send(news)));
+    wait_for(&news, |news| if let News::Trouble(text) = news { Some(text) } else { None });
+    imds.interrupt("terminate", PATIENCE);
+    let before = Moment::now();
+    let item = wait_for(&news, notice);
+    assert!(item.body.contains("terminate"));
+    assert!(Moment::now().since(before) < Duration::from_secs(3));
+}
+
+#[test]
+fn the_trouble_of_another_path_names_it_and_ends() {
+    let imds = Imds::on_loopback();
+    imds.fault_at(REBALANCE, Fault::Status(500));
+    let (_poll, news) = polled(&imds);
+    let text = wait_for(&news, |news| if let News::Trouble(text) = news { Some(text) } else { None });
+    assert!(text.contains(REBALANCE) && text.contains("no rebalance recommendation is seen"), "{text}");
+    imds.heal();
+    wait_for(&news, |news| (news == News::Well).then_some(()));
+}
+
+#[test]
+fn the_poll_is_quicker_while_a_rebalance_recommendation_stands() {
+    let imds = Imds::on_loopback();
+    imds.recommend_rebalance();
+    let at_risk = Duration::from_millis(200);
+    let settings = config::Imds {
+        poll_interval: Duration::from_secs(1),
+        poll_interval_at_risk: at_risk,
+        ..settings(imds.endpoint(), PATIENCE)
+    };
+    let _poll = poll(&settings, drop).unwrap();
+    let polls = || imds.log().into_iter().filter(|asked| asked.path == INSTANCE_ACTION).map(|asked| asked.at);
+    let quickest_four_after = |from: std::time::Instant| {
+        let polls: Vec<_> = polls().filter(|at| *at > from).collect();
+        polls.windows(4).map(|polls| polls[3] - polls[0]).min()
+    };
+    let seen = imds.wait_served(REBALANCE, PATIENCE).expect("it is asked for");
+    stand_ins::wait::wait(PATIENCE, || quickest_four_after(seen).filter(|time| *time < 9 * at_risk))
+        .expect("it is quicker");
 }
 
 #[test]

@@ -7,6 +7,7 @@
 mod another_instance;
 mod away_for_half_the_window;
 mod bad_hooks;
+mod bad_notices;
 mod broken_configuration;
 mod budget_never_gives_way;
 mod budget_one_at_a_time;
