@@ -155,11 +155,27 @@ fn makes_sense(kind: Kind, item: Option<&Item>, asked: Moment) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
+    use stand_ins::imds::{Fault, Imds, REBALANCE};
+
     use super::*;
+    use crate::config;
     use Kind::{AutoscalingTermination as Autoscaling, Maintenance, RebalanceRecommendation as Rebalance};
 
     fn at(ms: u64) -> Moment {
         Moment::after_boot(Duration::from_millis(1_000_000 + ms))
+    }
+
+    fn client(imds: &Imds) -> Client {
+        let (second, patience) = (Duration::from_secs(1), Duration::from_secs(20));
+        Client::new(&config::Imds {
+            endpoint: imds.endpoint(),
+            disabled: false,
+            poll_interval: second,
+            poll_interval_at_risk: second,
+            timeout: patience,
+        })
     }
 
     /// What is asked at which millisecond, at beats `interval` ms apart, where each question ends as `end` says.
@@ -235,5 +251,38 @@ mod tests {
             [End::Costly, End::Costly, End::Wrong, End::Wrong]
         );
         assert_eq!(End::of(&Error::TooLarge { url: url() }), End::Wrong);
+    }
+
+    #[test]
+    fn the_first_failure_is_not_told_and_the_second_is() {
+        let imds = Imds::on_loopback();
+        imds.fault_at("meta-data", Fault::Status(500));
+        let told = RefCell::new(0);
+        let (mut client, mut side, mut health) = (client(&imds), Side::default(), Health::default());
+        let counts = [0, 1000, 2000, 3000].map(|ms| {
+            side.ask_one(&mut client, at(ms), &mut health, &|_| *told.borrow_mut() += 1);
+            *told.borrow()
+        });
+        assert_eq!(counts, [0, 0, 0, 1], "each path once, and the first once more");
+    }
+
+    #[test]
+    fn a_web_page_is_no_recommendation_and_takes_none_back_and_is_asked_for_again_soon() {
+        let imds = Imds::on_loopback();
+        let (mut client, mut side, mut health) = (client(&imds), Side::default(), Health::default());
+        let mut ask = |ms| {
+            side.schedule.0.iter_mut().filter(|q| q.what.kind != Rebalance).for_each(|q| q.due = at(ms + 1));
+            side.ask_one(&mut client, at(ms), &mut health, &drop);
+            let question = side.schedule.0.iter().find(|q| q.what.kind == Rebalance).unwrap();
+            (side.at_risk, question.due)
+        };
+        imds.set(REBALANCE, "<html>");
+        assert_eq!(ask(0), (false, at(1000)));
+        imds.recommend_rebalance();
+        assert_eq!(ask(1000), (true, at(6000)));
+        imds.set(REBALANCE, "<html>");
+        assert_eq!(ask(6000), (true, at(7000)));
+        imds.withdraw_rebalance();
+        assert_eq!(ask(7000), (false, at(12_000)));
     }
 }

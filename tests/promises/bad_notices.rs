@@ -57,7 +57,7 @@ fn wait_for_trouble(guard: &Guard) -> String {
 }
 
 fn wait_until_well(guard: &Guard) {
-    guard.expect("the status is well", seconds(60), || {
+    guard.expect("the status is well", seconds(30), || {
         guard.status().filter(|status| status["imds"]["ok"] == true).map(drop)
     });
 }
