@@ -17,9 +17,7 @@ fn sighting(world: &World, kind: Kind, left: f64) -> Sighting {
         Kind::SpotInterruption => (InstanceAction::Terminate, None, time(left)),
         Kind::AutoscalingTermination => (InstanceAction::Terminate, None, None),
         Kind::Maintenance => (InstanceAction::Reboot, Some("instance-event-1".to_owned()), time(left)),
-        Kind::RebalanceRecommendation => {
-            (InstanceAction::None, None, Timestamp::from_rfc3339("2026-11-22T20:00:00Z"))
-        }
+        Kind::RebalanceRecommendation => (InstanceAction::None, None, Timestamp::from_rfc3339("2026-11-22T20:00:00Z")),
         Kind::ByHand => (InstanceAction::None, None, time(left)),
     };
     Sighting { kind, action, event_id, time, date: clock.timestamp(world.now), seen: world.now, doubt: None }
