@@ -14,6 +14,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod hooks;
 pub mod imds;
 pub mod instance;

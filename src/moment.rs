@@ -120,6 +120,16 @@ impl Timestamp {
     }
 }
 
+/// Stops at the end of the calendar's four-digit years, or further on where it begins there.
+impl Add<Duration> for Timestamp {
+    type Output = Timestamp;
+    fn add(self, time: Duration) -> Timestamp {
+        const LAST: i64 = 253_402_300_799_999; // 9999-12-31T23:59:59.999Z
+        let time = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        Timestamp(self.0.saturating_add(time).min(LAST.max(self.0)))
+    }
+}
+
 impl From<OffsetDateTime> for Timestamp {
     fn from(time: OffsetDateTime) -> Timestamp {
         Timestamp(i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).unwrap_or(0))
@@ -292,6 +302,13 @@ mod tests {
         for text in ["9999-12-31T23:59:59.999Z", "0000-01-01T00:00:00.000Z", "1969-12-31T23:59:59.001Z"] {
             assert_eq!(Timestamp::from_rfc3339(text).unwrap().to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_time_of_day_and_a_while_is_a_time_that_can_be_written() {
+        let time = |text| Timestamp::from_rfc3339(text).unwrap();
+        assert_eq!(time("2026-11-22T23:59:00Z") + Duration::from_millis(60_001), time("2026-11-23T00:00:00.001Z"));
+        assert_eq!(time("2026-11-22T23:59:00Z") + Duration::MAX, time("9999-12-31T23:59:59.999Z"));
     }
 
     #[test]

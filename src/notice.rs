@@ -150,11 +150,10 @@ pub struct Deadline {
 pub fn deadline(sighting: &Sighting, window: Duration) -> Deadline {
     let (window, longest) = match sighting.kind {
         Kind::SpotInterruption => (SPOT_WINDOW, SPOT_WINDOW),
-        Kind::Maintenance | Kind::ByHand => (window, Duration::MAX),
-        // What they tell, if anything, is when they were given.
-        Kind::AutoscalingTermination | Kind::RebalanceRecommendation => {
-            return Deadline { at: sighting.seen + window, overdue: false };
-        }
+        // Of an autoscaling termination EC2 tells no time, only who gives it by hand does.
+        Kind::Maintenance | Kind::ByHand | Kind::AutoscalingTermination => (window, Duration::MAX),
+        // What it tells is when it was given.
+        Kind::RebalanceRecommendation => return Deadline { at: sighting.seen + window, overdue: false },
     };
     let Some(time) = sighting.time else {
         return Deadline { at: sighting.seen + window, overdue: false };
@@ -203,7 +202,7 @@ mod tests {
 
     #[test]
     fn the_deadline_is_counted_from_the_date_of_the_answer() {
-        let rows: [Row; 14] = [
+        let rows: [Row; 16] = [
             (Kind::SpotInterruption, Some("2026-11-22T20:35:31Z"), 108, false),
             (Kind::SpotInterruption, Some("2026-11-22T20:33:44Z"), 1, false),
             (Kind::SpotInterruption, Some("2026-11-22T20:33:43Z"), 120, true),
@@ -216,6 +215,8 @@ mod tests {
             (Kind::ByHand, Some("2026-11-22T20:53:43Z"), 1200, false),
             (Kind::ByHand, None, 600, false),
             (Kind::AutoscalingTermination, None, 600, false),
+            (Kind::AutoscalingTermination, Some("2026-11-22T20:34:43Z"), 60, false),
+            (Kind::AutoscalingTermination, Some("2026-11-22T20:33:00Z"), 600, true),
             (Kind::RebalanceRecommendation, Some("2026-11-22T20:33:00Z"), 600, false),
             (Kind::RebalanceRecommendation, Some("2026-11-22T21:33:00Z"), 600, false),
         ];

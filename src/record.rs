@@ -66,6 +66,24 @@ pub fn read(text: &[u8]) -> Result<Record, String> {
     if record.version == VERSION { Ok(record) } else { Err(format!("version {}", record.version)) }
 }
 
+/// Where undoing what was done to the node stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WayBack {
+    NotBegun,
+    UnderWay,
+    Done,
+}
+
+impl Record {
+    pub fn way_back(&self) -> WayBack {
+        match self.phases.iter().rfind(|phase| phase.name == PhaseName::Uncordon) {
+            None => WayBack::NotBegun,
+            Some(phase) if phase.ended_at.is_none() => WayBack::UnderWay,
+            Some(_) => WayBack::Done,
+        }
+    }
+}
+
 /// What became of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -119,7 +119,7 @@ fn every_example_of_settings_can_be_used_and_every_setting_named_is_one() {
 fn every_folder_named_is_one_that_is_used() {
     let folders = config::built_in().folders;
     let text = |path: &Path| path.display().to_string();
-    let in_runtime = ["", "status.json", "lock"].map(|name| text(&folders.runtime.join(name)));
+    let in_runtime = ["", "status.json", "lock", "control.sock"].map(|name| text(&folders.runtime.join(name)));
     let whole = [&[text(&folders.state), text(&folders.runtime)], &in_runtime[..]].concat();
     let records = text(&folders.state.join("responses/"));
     let hooks: Vec<String> = folders.hooks.iter().map(|path| text(path)).collect();

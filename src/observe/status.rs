@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::{fs, io};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::instance::Instance;
 use crate::moment::Timestamp;
@@ -11,14 +11,14 @@ use crate::objects::Standing;
 use crate::record::Record;
 
 /// `/run/spot-guard/status.json`.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Status {
     pub version: u32,
     /// When this was written.
     pub at: Timestamp,
     pub pid: u32,
     /// `watching`, `responding` or `done` (the response has ended, its deadline may still be to come).
-    pub state: &'static str,
+    pub state: String,
     /// The same in words, with more to it.
     pub words: String,
     pub instance: Instance,
@@ -32,16 +32,16 @@ pub struct Status {
     pub response: Option<Record>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Health {
     pub ok: bool,
     pub trouble: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Kubernetes {
     /// `unknown`, `none` (hooks only), `unready` or `ready`.
-    pub state: &'static str,
+    pub state: String,
     pub node_name: Option<String>,
     pub why: Option<String>,
 }
@@ -54,7 +54,7 @@ impl Kubernetes {
             Standing::Unready(why) => ("unready", None, Some(why.clone())),
             Standing::Ready { node_name, doubt } => ("ready", Some(node_name.clone()), doubt.clone()),
         };
-        Kubernetes { state, node_name, why }
+        Kubernetes { state: state.to_owned(), node_name, why }
     }
 }
 

@@ -79,6 +79,11 @@ impl Store {
         &self.folder
     }
 
+    /// Where the record of this id lies, once it is written.
+    pub fn file(&self, id: &str) -> PathBuf {
+        self.folder.join(format!("{id}.json"))
+    }
+
     /// The newest record of this boot; where there is none, the one with the latest name. Names are times, and a clock
     /// that was wrong in an earlier boot, or was set since, must not hide the response that is to be taken up.
     ///
@@ -167,7 +172,7 @@ impl Store {
     /// # Errors
     /// When any step fails; the former record then still stands.
     pub fn write(&self, id: &str, text: &[u8]) -> Result<(), Error> {
-        let path = self.folder.join(format!("{id}.json"));
+        let path = self.file(id);
         let new = !path.exists();
         write_whole(&path, text).map_err(|source| Error::Write { path: path.clone(), source })?;
         if new {

@@ -1,7 +1,7 @@
 //! The records as the driver has them on disk, and what is wrong with that disk.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Sender};
 use std::time::Duration;
 
@@ -54,6 +54,11 @@ impl Disk {
             self.unread.get_or_insert(trouble);
         }
         (record, others)
+    }
+
+    /// Where the record of this id lies, once it is written.
+    pub fn file(&self, id: &str) -> PathBuf {
+        self.store.file(id)
     }
 
     fn hanging(&self, what: &str) -> String {

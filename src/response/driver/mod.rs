@@ -2,6 +2,7 @@
 //!
 //! Owns the one channel on which everything arrives, and waits on it for a second at most. Decides nothing.
 
+mod commands;
 mod disk;
 mod hook_runner;
 mod only_one;
@@ -18,6 +19,7 @@ use std::{fmt, io, thread};
 
 use super::{Action, Event, Guard, Running, State};
 use crate::config::{self, Problem, Settings, Sources};
+use crate::control::{self, Handle};
 use crate::imds;
 use crate::kubernetes::Keeper;
 use crate::moment::{self, Clock, Moment, Timestamp};
@@ -80,6 +82,8 @@ enum Message {
     Event(Event),
     Imds(imds::News),
     Signal(Signal),
+    /// Somebody asks for something.
+    Control(control::Command),
     /// Whether the machine is being stopped, asked because of SIGTERM.
     Terminate {
         machine_stops: bool,
@@ -101,7 +105,8 @@ pub fn run(
     let _only_one = OnlyOne::lock(&loaded.settings.folders.runtime).map_err(Error::AnotherCopy)?;
     let mut driver = Driver::start(sources, loaded, notifier, signals)?;
     driver.take_up();
-    driver.loop_until_told()
+    driver.loop_until_told();
+    Ok(())
 }
 
 struct Driver {
@@ -141,6 +146,9 @@ impl Driver {
         let instance_id: Arc<Mutex<Option<String>>> = Arc::default();
         let keeper = start_keeper(&settings, Arc::clone(&instance_id), sender.clone());
         let disk = Disk::start(&settings.folders.state, sender.clone()).map_err(Error::Thread)?;
+        if let Err(error) = control::serve(&settings.folders.runtime, handle(sender.clone())) {
+            log::warn!("cannot listen on the control socket: {error}; raise the limit of tasks of this service");
+        }
         Ok(Driver {
             guard: Guard::new(&settings),
             requests: Requests::new(keeper, sender.clone()),
@@ -179,7 +187,7 @@ impl Driver {
         self.perform(actions);
     }
 
-    fn loop_until_told(&mut self) -> Result<(), Error> {
+    fn loop_until_told(&mut self) {
         let watchdog = systemd::watchdog_interval().unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
         while !self.done {
             self.notifier.watchdog();
@@ -197,7 +205,6 @@ impl Driver {
             }
         }
         self.end();
-        Ok(())
     }
 
     /// Tells the guard when the machine was suspended or hibernated since the last look.
@@ -230,6 +237,7 @@ impl Driver {
             Message::Signal(Signal::Terminate) => self.ask_whether_the_machine_stops(),
             Message::Signal(Signal::Reload) => self.reload(),
             Message::Signal(Signal::Status) => log::info!("status: {}", self.guard.words(Moment::now())),
+            Message::Control(command) => self.take_command(command),
             Message::Terminate { machine_stops } => self.feed(Event::Terminate { machine_stops }),
             Message::NotRecorded(trouble) => self.status_changed |= self.disk.not_written(trouble, Moment::now()),
         }
@@ -361,6 +369,11 @@ fn start_keeper(settings: &Settings, instance_id: Arc<Mutex<Option<String>>>, to
     let instance_id = move || instance_id.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
     let tell = move |standing| drop(to.send(Message::Event(Event::Standing(standing))));
     Keeper::start(&settings.kubernetes, settings.dry_run, instance_id, tell)
+}
+
+/// The way for requests to the driver.
+fn handle(to: Sender<Message>) -> Handle {
+    Handle::new(move |command| to.send(Message::Control(command)).is_ok())
 }
 
 /// Threads of the driver's that are waited for by nobody: what is stuck is left behind.

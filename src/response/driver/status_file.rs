@@ -42,13 +42,13 @@ impl Driver {
         }
     }
 
-    fn status(&self) -> Status {
+    pub(super) fn status(&self) -> Status {
         let imds_trouble = self.imds_trouble.clone().or_else(|| self.unreadable.first());
         Status {
             version: VERSION,
             at: Timestamp::now(),
             pid: std::process::id(),
-            state: self.guard.state().name(),
+            state: self.guard.state().name().to_owned(),
             words: self.status_words.clone(),
             instance: self.guard.instance().clone(),
             imds: Health { ok: imds_trouble.is_none(), trouble: imds_trouble },

@@ -4,6 +4,7 @@
 //! libFuzzer runs them (`make fuzz`); tests/corpora.rs runs them over what is kept of its finds.
 
 mod cluster;
+mod control;
 mod http;
 mod metadata;
 mod output;
@@ -16,7 +17,7 @@ mod times;
 pub type Target = fn(&[u8]);
 
 /// By name; `corpus/NAME` holds what it is fed, and `dictionaries/NAME`, if there is one, words to make more from.
-pub const TARGETS: [(&str, Target); 24] = [
+pub const TARGETS: [(&str, Target); 25] = [
     ("instance-action", metadata::instance_action),
     ("rebalance", metadata::rebalance),
     ("scheduled-events", metadata::scheduled_events),
@@ -41,6 +42,7 @@ pub const TARGETS: [(&str, Target); 24] = [
     ("duration", settings::duration),
     ("time-of-day", times::time_of_day),
     ("output", output::output),
+    ("control-request", control::request),
 ];
 
 /// Whatever it quotes, a message fits on a line of a log and steers no terminal.
