@@ -243,7 +243,7 @@ proptest! {
 #[test]
 fn wrong_usage_is_told_on_standard_error_and_is_2() {
     let rows: [(&[&str], &str); 14] = [
-        (&[], "spot-guard needs a command: run or config"),
+        (&[], "spot-guard needs a command: run, drain, uncordon or config"),
         (&["jump"], "Unrecognized argument: jump"),
         (&["run", "--frob"], "Unrecognized argument: --frob"),
         (&["run", "now"], "Unrecognized argument: now"),

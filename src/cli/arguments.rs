@@ -60,6 +60,8 @@ struct Arguments {
 #[argh(subcommand)]
 pub enum Command {
     Run(RunCommand),
+    Drain(DrainCommand),
+    Uncordon(UncordonCommand),
     Config(ConfigCommand),
 }
 
@@ -67,6 +69,42 @@ pub enum Command {
 #[derive(FromArgs, Debug)]
 #[argh(subcommand, name = "run")]
 pub struct RunCommand {}
+
+/// Respond as if there were a notice, and wait for the end. The daemon does it, or where none runs this process. The
+/// settings of responses.by-hand decide; as they are, disruption budgets are not passed over.
+#[derive(FromArgs, Debug)]
+#[argh(
+    subcommand,
+    name = "drain",
+    example = "spot-guard drain --window 10m --reason 'new kernel'",
+    note = "Ends with 0 when every pod that was to stop is gone, with 1 when not."
+)]
+pub struct DrainCommand {
+    /// how long it may take, such as 90s or 10m, at most 24h (the window of the settings)
+    #[argh(option, arg_name = "TIME")]
+    pub window: Option<String>,
+    /// by when all must be done, such as 2026-11-22T20:33:43Z; instead of --window
+    #[argh(option, arg_name = "TIME")]
+    pub until: Option<String>,
+    /// from when the window counts, such as 2026-11-22T20:31:43Z (now)
+    #[argh(option, arg_name = "TIME")]
+    pub since: Option<String>,
+    /// the kind of notice whose settings decide, such as spot-interruption (by-hand)
+    #[argh(option, arg_name = "KIND")]
+    pub notice: Option<String>,
+    /// why, for the journal
+    #[argh(option, arg_name = "TEXT")]
+    pub reason: Option<String>,
+    /// end when it has begun; only with a daemon
+    #[argh(switch)]
+    pub no_wait: bool,
+}
+
+/// Undo what spot-guard did to the node, and only that, and wait for the end. The daemon does it, or where none runs
+/// this process.
+#[derive(FromArgs, Debug)]
+#[argh(subcommand, name = "uncordon", example = "spot-guard uncordon")]
+pub struct UncordonCommand {}
 
 /// Print the effective settings, each with where it came from.
 #[derive(FromArgs, Debug)]
@@ -118,7 +156,7 @@ pub fn read(
             Ok(sources) => Asked::Command(command, Box::new(sources)),
             Err(wrong) => Asked::Wrong(wrong),
         },
-        None => Asked::Wrong("spot-guard needs a command: run or config".to_owned()),
+        None => Asked::Wrong("spot-guard needs a command: run, drain, uncordon or config".to_owned()),
     }
 }
 

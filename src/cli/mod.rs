@@ -5,7 +5,13 @@
 
 mod arguments;
 mod config;
+mod doer;
+mod drain;
+mod follow;
 mod run;
+mod screen;
+mod summary;
+mod uncordon;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -32,6 +38,8 @@ pub fn main(
     };
     match command {
         Command::Run(_) => run::run(sources),
+        Command::Drain(asked) => drain::drain(asked, sources),
+        Command::Uncordon(_) => uncordon::uncordon(sources),
         Command::Config(asked) => config::config(&asked, &sources),
     }
 }

@@ -12,6 +12,7 @@ mod broken_configuration;
 mod budget_never_gives_way;
 mod budget_one_at_a_time;
 mod budget_over_sixty_pods;
+mod by_hand;
 mod cordon;
 mod credentials;
 mod credentials_fail;

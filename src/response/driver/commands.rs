@@ -17,6 +17,7 @@ impl Driver {
             Request::Uncordon => self.uncordon(),
             Request::Status => Answer::Status(Box::new(self.status())),
         };
+        self.was_asked |= !matches!(command.request, Request::Status);
         command.answer(answer);
     }
 

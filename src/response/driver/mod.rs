@@ -4,6 +4,7 @@
 
 mod commands;
 mod disk;
+mod errand;
 mod hook_runner;
 mod only_one;
 mod requests;
@@ -30,8 +31,9 @@ use crate::signals::{Caught, Signal};
 use crate::systemd::{self, Notifier};
 use crate::trouble::Trouble;
 use disk::Disk;
+pub use errand::Errand;
 use hook_runner::HookRunner;
-use only_one::OnlyOne;
+pub use only_one::OnlyOne;
 use requests::Requests;
 use unreadable::UnreadableNotices;
 
@@ -132,6 +134,9 @@ struct Driver {
     recorded: u64,
     /// How long the machine has slept since boot, as of the last look.
     slept: Duration,
+    /// It ends when what it was asked for is done.
+    is_errand: bool,
+    was_asked: bool,
     done: bool,
 }
 
@@ -170,6 +175,8 @@ impl Driver {
             given_out: 0,
             recorded: 0,
             slept: moment::slept(),
+            is_errand: false,
+            was_asked: false,
             done: false,
         })
     }
@@ -185,6 +192,10 @@ impl Driver {
             self.disk.write(0, &closed);
         }
         self.perform(actions);
+    }
+
+    fn handle(&self) -> Handle {
+        handle(self.sender.clone())
     }
 
     fn loop_until_told(&mut self) {
@@ -203,6 +214,7 @@ impl Driver {
                 // Cannot be: this struct holds a sender.
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+            self.done |= self.has_done_its_errand();
         }
         self.end();
     }

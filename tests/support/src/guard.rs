@@ -164,6 +164,12 @@ impl Setup {
         self.command(subcommand).output().expect("run spot-guard")
     }
 
+    /// Runs another subcommand beside the test, with the same flags; who waits for it has its output.
+    pub fn spawn(&self, subcommand: &[&str]) -> Child {
+        let mut command = self.command(subcommand);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("run spot-guard")
+    }
+
     fn command(&self, subcommand: &[&str]) -> Command {
         let at = |name: &str| self.folder.path().join(name);
         fs::write(at("config.toml"), &self.config).expect("write the configuration");
@@ -188,6 +194,16 @@ impl Guard {
 
     pub fn out(&self) -> PathBuf {
         self.setup.out()
+    }
+
+    /// Runs another subcommand to its end, with the same flags.
+    pub fn output(&self, subcommand: &[&str]) -> std::process::Output {
+        self.setup.output(subcommand)
+    }
+
+    /// Runs another subcommand beside the test, with the same flags; who waits for it has its output.
+    pub fn spawn(&self, subcommand: &[&str]) -> Child {
+        self.setup.spawn(subcommand)
     }
 
     /// The folder of [`Setup::folder`].

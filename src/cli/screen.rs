@@ -1,0 +1,72 @@
+//! One line that says how it goes: on a terminal redrawn in place, else a new one for each change.
+
+use std::io::{self, IsTerminal, Write};
+
+pub struct Screen {
+    /// Redraws.
+    live: bool,
+    shown: String,
+}
+
+impl Screen {
+    /// For standard output; `NO_COLOR` and a terminal that can do nothing are heeded.
+    pub fn of(environment: &[(String, String)]) -> Screen {
+        let is = |name: &str, wanted: &dyn Fn(&str) -> bool| {
+            environment.iter().any(|(known, value)| known == name && wanted(value))
+        };
+        let plain = is("NO_COLOR", &|value| !value.is_empty()) || is("TERM", &|value| value == "dumb");
+        Screen { live: io::stdout().is_terminal() && !plain, shown: String::new() }
+    }
+
+    pub fn show(&mut self, words: &str) {
+        let words: String = words.chars().filter(|c| !c.is_control()).collect();
+        let key = if self.live { words.clone() } else { without_countdown(&words) };
+        if key == self.shown {
+            return;
+        }
+        // Without wrapping, and with the cursor at the beginning: what the log says next stands in its place.
+        let text = if self.live { format!("\r\x1b[?7l{words}\x1b[K\x1b[?7h\r") } else { words + "\n" };
+        write(&text);
+        self.shown = key;
+    }
+
+    /// Leaves an empty line where it redrew.
+    pub fn clear(&mut self) {
+        if self.live && !self.shown.is_empty() {
+            write("\r\x1b[K");
+        }
+        self.shown.clear();
+    }
+}
+
+/// What nobody takes is not said; the response goes on all the same.
+fn write(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// The words without seconds, which are others each second: `draining in 41 s; 3 pods left` is no news after 42 s.
+fn without_countdown(words: &str) -> String {
+    let parts: Vec<&str> = words.split(' ').collect();
+    let is_unit = |part: Option<&&str>| part.is_some_and(|part| part.trim_end_matches([';', ',', ':']) == "s");
+    let is_number = |part: &str| part.parse::<f64>().is_ok();
+    let news = parts.iter().enumerate().filter(|(at, part)| !(is_number(part) && is_unit(parts.get(at + 1))));
+    news.map(|(_, part)| *part).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_that_go_by_are_no_news() {
+        let same = |one, other| without_countdown(one) == without_countdown(other);
+        assert!(same("terminate in 41 s; draining, 3 of 5 pods left", "terminate in 40 s; draining, 3 of 5 pods left"));
+        assert!(same("41 s left", "0.5 s left"));
+        assert!(!same(
+            "terminate in 41 s; draining, 3 of 5 pods left",
+            "terminate in 41 s; draining, 2 of 5 pods left"
+        ));
+        assert!(!same("preparing", "all done"));
+    }
+}
