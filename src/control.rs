@@ -52,8 +52,6 @@ pub enum Answer {
         id: String,
         record: PathBuf,
     },
-    /// Nothing was done to the node, or all of it is undone.
-    NothingToUndo,
     Status(Box<Status>),
     /// It makes sense and cannot be done now.
     Refused {

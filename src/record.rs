@@ -72,6 +72,8 @@ pub enum WayBack {
     NotBegun,
     UnderWay,
     Done,
+    /// What was done to the node could not be undone, or not in time.
+    Failed,
 }
 
 impl Record {
@@ -79,6 +81,7 @@ impl Record {
         match self.phases.iter().rfind(|phase| phase.name == PhaseName::Uncordon) {
             None => WayBack::NotBegun,
             Some(phase) if phase.ended_at.is_none() => WayBack::UnderWay,
+            Some(_) if self.node.restored_at.is_none() => WayBack::Failed,
             Some(_) => WayBack::Done,
         }
     }
@@ -136,6 +139,9 @@ pub struct NodeWritten {
     pub settled_at: Option<Timestamp>,
     pub cordoned_by_us: bool,
     pub labelled_by_us: bool,
+    /// When what was ours on it had been undone.
+    #[serde(default)]
+    pub restored_at: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -30,6 +30,7 @@ fn outcome(record: &Record) -> String {
         None => "not ended",
         Some(ResponseOutcome::Complete) => "complete",
         Some(ResponseOutcome::Incomplete) => "incomplete",
+        Some(ResponseOutcome::Withdrawn) => "withdrawn",
         Some(ResponseOutcome::InterruptedByReboot) => "interrupted by a reboot",
     };
     let ended = record.phases.iter().rfind(|phase| phase.name == PhaseName::Done).map(|phase| phase.started_at);

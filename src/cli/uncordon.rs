@@ -20,10 +20,10 @@ pub fn uncordon(sources: Sources) -> ExitCode {
         Err(error) => return error.tell(),
     };
     match doer.ask(Request::Uncordon) {
-        Ok(Answer::NothingToUndo) => answer("nothing to undo: spot-guard has changed nothing on the node\n"),
         Ok(Answer::Uncordoning { id, record }) => {
-            let is_over = |record: &Record| record.way_back() == WayBack::Done;
+            let is_over = |record: &Record| matches!(record.way_back(), WayBack::Done | WayBack::Failed);
             match follow(doer, id, &record, &is_over, screen, signals) {
+                Followed::ToTheEnd(record) if record.way_back() == WayBack::Failed => failed(&not_undone(&record)),
                 Followed::ToTheEnd(record) => answer(&undone(&record)),
                 Followed::NoMore(why) => failed(&why),
             }
@@ -34,7 +34,11 @@ pub fn uncordon(sources: Sources) -> ExitCode {
     }
 }
 
+fn not_undone(record: &Record) -> String {
+    record.errors.last().cloned().unwrap_or_else(|| "the node could not be brought back".to_owned())
+}
+
 fn undone(record: &Record) -> String {
     let node = record.node.name.as_deref().unwrap_or("of this machine");
-    format!("node {node}: what response {} did to it is undone\n", record.id)
+    format!("node {node}: what spot-guard did to it is undone\n")
 }

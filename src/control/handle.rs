@@ -80,10 +80,10 @@ mod tests {
     #[test]
     fn what_is_taken_is_answered_and_where_nobody_serves_that_is_told_at_once() {
         let here = Handle::new(|command: Command| {
-            command.answer(Answer::NothingToUndo);
+            command.answer(Answer::Refused { why: "not now".into() });
             true
         });
-        assert!(matches!(here.ask(Request::Uncordon), Ok(Answer::NothingToUndo)));
+        assert!(matches!(here.ask(Request::Uncordon), Ok(Answer::Refused { .. })));
         assert!(matches!(Handle::new(|_| false).ask(Request::Uncordon), Err(Unanswered)));
     }
 

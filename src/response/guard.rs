@@ -9,19 +9,21 @@ use log::Level;
 use super::action::Action;
 use super::board::{Board, Past, Posted};
 use super::event::Event;
-use super::running::{Numbers, Running};
+use super::running::{self, Notice, Numbers, Running};
 use super::turn::{Turn, tenths};
 use super::way_back::WayBack;
 use super::written;
 use crate::config::{Reaction, Settings, Terms};
 use crate::instance::Instance;
 use crate::moment::{Clock, Moment};
-use crate::notice::{Deadline, Key, Kind, Sighting};
+use crate::notice::{Deadline, InstanceAction, Key, Kind, Sighting};
 use crate::objects::Standing;
-use crate::record::{PhaseName, Record, ResponseOutcome};
+use crate::record::{Record, ResponseOutcome, WayBack as Back};
 
 /// With less than this left a response goes on when the daemon is told to end.
 const GOES_ON_BELOW: Duration = Duration::from_secs(150);
+
+const BY_HAND: Key = Key { kind: Kind::ByHand, event_id: None };
 
 /// All that spot-guard decides. Nothing in it waits, reads a clock, or does anything: it is told what happened and
 /// says what to do.
@@ -100,7 +102,7 @@ impl Guard {
             });
         }
         if record.terms.cordons() {
-            self.closed = Some(record.clone()).filter(|record| !is_undone(record));
+            self.closed = Some(record.clone()).filter(|record| record.way_back() != Back::Done);
         }
     }
 
@@ -121,7 +123,7 @@ impl Guard {
         if !left_over.is_empty() {
             turn.act(Action::KillLeftOver { response: running.id.clone(), started: left_over });
         }
-        if running.deadline.at <= now || running.withdrawn || is_on_its_way_back(&record) {
+        if running.deadline.at <= now || running.withdrawn || record.way_back() != Back::NotBegun {
             running.phases.ended.get_or_insert(running.deadline.at);
             let record = if open { written::write(&running) } else { record };
             self.take_up_closed(&record, boot_id, now);
@@ -142,8 +144,7 @@ impl Guard {
     fn take_up_closed(&mut self, record: &Record, boot_id: &str, now: Moment) {
         self.remember(record, boot_id);
         let same_boot = record.clock.boot_id == boot_id;
-        let stands = !is_undone(record) && !is_on_its_way_back(record);
-        if stands && record.outcome != Some(ResponseOutcome::Withdrawn) {
+        if record.way_back() == Back::NotBegun && record.outcome != Some(ResponseOutcome::Withdrawn) {
             let at = if same_boot { written::deadline(record) } else { Moment::default() };
             let deadline = Deadline { at, overdue: record.overdue };
             self.board.post_answered(sighting(record, now), deadline, record.terms.reaction, !same_boot);
@@ -197,6 +198,9 @@ impl Guard {
 
     fn noticed(&mut self, turn: &mut Turn, sighting: &Sighting) {
         let key = sighting.key();
+        if key == BY_HAND {
+            self.begin_anew_by_hand(turn);
+        }
         match &mut self.running {
             Some(running) if running.notice.key() == key => running.noticed(turn, sighting),
             _ => {}
@@ -209,6 +213,16 @@ impl Guard {
         if !runs && self.board.outlived(&key, turn.now) {
             turn.say(Level::Warn, "the deadline has passed and the machine still runs; its node stays cordoned");
         }
+    }
+
+    /// A drain by hand after another that has ended is a new one.
+    fn begin_anew_by_hand(&mut self, turn: &mut Turn) {
+        match &self.running {
+            Some(running) if running.notice.key() == BY_HAND && running.phases.ended.is_some() => self.close(turn),
+            Some(running) if running.notice.key() == BY_HAND => return,
+            _ => {}
+        }
+        self.board.take_back(&BY_HAND);
     }
 
     /// Drops notices that are gone. A response whose notice is gone, or that an administrator takes back, ends.
@@ -340,15 +354,16 @@ impl Guard {
             if !by_hand && !self.may_go_back() {
                 return;
             }
-            self.board.take_back(&Key { kind: Kind::ByHand, event_id: None });
-            let terms = self.closed.as_ref().map_or(Terms::of(&self.settings, Kind::ByHand), |r| r.terms.clone());
+            self.board.take_back(&BY_HAND);
             let why = self.why_back(by_hand);
-            self.way_back = Some(WayBack::begin(turn, self.closed.clone(), terms, clock(), why, self.numbers));
+            let clock = clock();
+            let record = self.closed.clone().unwrap_or_else(|| self.blank_record(&clock));
+            self.way_back = Some(WayBack::begin(turn, record, clock, why, self.numbers));
         }
         let Some(way_back) = &mut self.way_back else { return };
         way_back.advance(turn, &self.standing);
         if way_back.is_over(turn) {
-            self.closed = if way_back.came_to_an_end() { None } else { way_back.record() };
+            self.closed = (!way_back.came_to_an_end()).then(|| way_back.record());
             self.numbers = way_back.numbers();
             self.way_back = None;
         }
@@ -368,6 +383,12 @@ impl Guard {
         }
     }
 
+    fn blank_record(&mut self, clock: &Clock) -> Record {
+        let id = running::id(clock, clock.boottime, &self.last_id);
+        self.last_id.clone_from(&id);
+        blank_record(id, clock.clone(), Terms::of(&self.settings, Kind::ByHand), self.instance.clone())
+    }
+
     /// Why the node cannot be uncordoned by hand now, if so.
     pub fn refuses_uncordon(&self) -> Option<String> {
         let running = self.running.as_ref().filter(|running| running.phases.ended.is_none())?;
@@ -385,7 +406,7 @@ impl Guard {
         if self.leaving || !goes_on {
             turn.act(Action::Exit);
         } else {
-            turn.say(Level::Info, "told to end: the response goes on to its end first");
+            turn.say(Level::Warn, "told to end: the response goes on to its end first");
         }
         self.leaving = true;
     }
@@ -399,7 +420,7 @@ impl Guard {
     pub fn record(&self) -> Option<Record> {
         match (&self.running, &self.way_back) {
             (Some(running), _) => Some(written::write(running)),
-            (None, Some(way_back)) => way_back.record(),
+            (None, Some(way_back)) => Some(way_back.record()),
             (None, None) => None,
         }
     }
@@ -481,14 +502,14 @@ fn sighting(record: &Record, now: Moment) -> Sighting {
     }
 }
 
-/// Whether what the response did to the node was undone.
-fn is_undone(record: &Record) -> bool {
-    record.phases.iter().any(|phase| phase.name == PhaseName::Uncordon && phase.ended_at.is_some())
-}
-
-/// Whether that was begun.
-fn is_on_its_way_back(record: &Record) -> bool {
-    record.phases.iter().any(|phase| phase.name == PhaseName::Uncordon && phase.ended_at.is_none())
+/// A record for what is undone where there is none of who did it.
+fn blank_record(id: String, clock: Clock, terms: Terms, instance: Instance) -> Record {
+    let at = clock.boottime;
+    let notice =
+        Notice { kind: Kind::ByHand, action: InstanceAction::None, event_id: None, time: None, first_seen: at };
+    let mut running = Running::new(id, clock, notice, Deadline { at, overdue: false }, terms, instance);
+    running.phases.ended = Some(at);
+    written::write(&running)
 }
 
 /// What is to be written of a response that was still open and ends here.

@@ -390,7 +390,7 @@ fn a_few(names: &BTreeSet<String>) -> String {
 }
 
 /// `20261122T203343Z`: the time of first sight, or the next second that no other response has.
-fn id(clock: &Clock, first_seen: Moment, last_id: &str) -> String {
+pub fn id(clock: &Clock, first_seen: Moment, last_id: &str) -> String {
     let of = |moment| -> String {
         let time = clock.timestamp(moment).to_string();
         time.chars().take(19).filter(|c| !matches!(c, '-' | ':')).chain(['Z']).collect()

@@ -14,7 +14,6 @@ use super::running::Numbers;
 use super::tell::Tell;
 use super::turn::Turn;
 use super::written;
-use crate::config::Terms;
 use crate::hooks::{Hook, Phase};
 use crate::moment::{Clock, Moment};
 use crate::objects::{Answer, Standing};
@@ -28,9 +27,8 @@ const GIVES_UP_AFTER: Duration = Duration::from_secs(600);
 
 #[derive(Debug)]
 pub struct WayBack {
-    /// Of the response that is undone; `None` where there is none any more, but its marks may be on the node.
-    base: Option<Record>,
-    terms: Terms,
+    /// Of the response that is undone.
+    base: Record,
     clock: Clock,
     began: Moment,
     ended: Option<Moment>,
@@ -50,23 +48,15 @@ pub struct WayBack {
 }
 
 impl WayBack {
-    pub fn begin(
-        turn: &mut Turn,
-        record: Option<Record>,
-        terms: Terms,
-        clock: Clock,
-        why: String,
-        numbers: Numbers,
-    ) -> WayBack {
+    pub fn begin(turn: &mut Turn, record: Record, clock: Clock, why: String, numbers: Numbers) -> WayBack {
         turn.say(Level::Info, format!("the node is brought back: {why}"));
         turn.act(Action::FindHooks);
-        let earlier = record.iter().flat_map(|record| &record.hooks).filter(|hook| hook.phase == Phase::Uncordon);
+        let earlier = record.hooks.iter().filter(|hook| hook.phase == Phase::Uncordon);
         let hooks = HookRuns::taken_up(earlier.map(|hook| written::read_hook_at(hook, &clock)).collect());
         let mut revisions = Revisions::after(numbers.revision);
         revisions.changed_urgently();
         WayBack {
             base: record,
-            terms,
             clock,
             began: turn.now,
             ended: None,
@@ -126,8 +116,10 @@ impl WayBack {
     pub fn advance(&mut self, turn: &mut Turn, standing: &Standing) {
         self.line.listen(turn);
         // The kubeconfig may come later in the boot than this.
-        let was_there = self.base.as_ref().is_some_and(|record| record.node.name.is_some());
-        let cluster = was_there || !matches!(standing, Standing::None(_));
+        let cluster = self.base.node.name.is_some() || !matches!(standing, Standing::None(_));
+        if let Standing::Ready { node_name, .. } = standing {
+            self.base.node.name.get_or_insert_with(|| node_name.clone());
+        }
         if cluster {
             self.node.advance(turn, &mut self.line);
         } else {
@@ -154,10 +146,10 @@ impl WayBack {
             Undone::Refused => "the node stays as it is",
         };
         turn.say(Level::Info, words);
-        if cluster && self.terms.conditions {
+        if cluster && self.base.terms.conditions {
             self.tell.no_notice("NoticeOver", self.why.clone());
         }
-        if cluster && self.terms.events && matches!(undone, Undone::Restored(_)) {
+        if cluster && self.base.terms.events && matches!(undone, Undone::Restored(_)) {
             self.tell.event("Uncordon", format!("{words} by spot-guard: {}", self.why), false);
         }
     }
@@ -165,15 +157,11 @@ impl WayBack {
     /// A kubelet that a local drain has frozen goes on at once, the others once the node is back.
     fn begin_hooks(&mut self, turn: &mut Turn) {
         let Some(hooks) = self.found_hooks.clone() else { return };
-        if let Some(record) = &self.base
-            && record.local_drain.active
-            && !std::mem::replace(&mut self.thaws, true)
-        {
-            self.hooks.begin(&hooks, Phase::LocalDrain, Some("end"), record.local_drain.wave, Vec::new());
+        if self.base.local_drain.active && !std::mem::replace(&mut self.thaws, true) {
+            self.hooks.begin(&hooks, Phase::LocalDrain, Some("end"), self.base.local_drain.wave, Vec::new());
         }
         let due = self.node.undone.is_some() || turn.has_come(self.began + NODE_PATIENCE);
-        // Without a record nobody knows what they are to be told.
-        if due && !std::mem::replace(&mut self.hooks_begun, true) && self.base.is_some() {
+        if due && !std::mem::replace(&mut self.hooks_begun, true) {
             self.hooks.begin(&hooks, Phase::Uncordon, None, 0, Vec::new());
         }
     }
@@ -181,7 +169,7 @@ impl WayBack {
     fn advance_hooks(&mut self, turn: &mut Turn) {
         let gives_up_at = self.gives_up_at();
         let limits = Limits {
-            settings: &self.terms.hooks,
+            settings: &self.base.terms.hooks,
             ends: &|_| gives_up_at,
             next_revision: self.revisions.given_out + 1,
             recorded: self.revisions.recorded,
@@ -205,7 +193,9 @@ impl WayBack {
         if done || turn.has_come(self.gives_up_at()) {
             self.ended = Some(turn.now);
             if self.node.undone.is_none() {
-                turn.say(Level::Error, "the node could not be brought back: the API server did not answer");
+                let trouble = "the node could not be brought back: the API server did not answer".to_owned();
+                turn.say(Level::Error, trouble.clone());
+                self.errors.push(trouble);
             }
             self.revisions.changed_urgently();
         }
@@ -232,8 +222,10 @@ impl WayBack {
     }
 
     /// The record of the response that is undone, with how that goes.
-    pub fn record(&self) -> Option<Record> {
-        let mut record = self.base.clone()?;
+    pub fn record(&self) -> Record {
+        let mut record = self.base.clone();
+        let restored = matches!(self.node.undone, Some(Undone::Nothing | Undone::Restored(_)));
+        record.node.restored_at = self.ended.filter(|_| restored).map(|moment| self.clock.timestamp(moment));
         record.phases.retain(|phase| phase.name != PhaseName::Uncordon);
         record.phases.push(PhaseWritten {
             name: PhaseName::Uncordon,
@@ -246,6 +238,6 @@ impl WayBack {
         record.hooks.extend(runs);
         record.local_drain.active &= !(self.thaws && self.hooks.ended(Phase::LocalDrain));
         record.errors.extend(self.errors.iter().cloned());
-        Some(record)
+        record
     }
 }

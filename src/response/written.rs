@@ -56,6 +56,7 @@ pub fn write(running: &Running) -> Record {
             settled_at: times.write(running.node.settled_at),
             cordoned_by_us: running.node.cordoned_by_us,
             labelled_by_us: running.node.labelled_by_us,
+            restored_at: None,
         },
         pods: running.pods.stop.iter().map(|pod| write_pod(pod, running.phases.ended.is_some(), &times)).collect(),
         hooks: running.hooks.runs.iter().map(|run| write_hook(run, &times)).collect(),

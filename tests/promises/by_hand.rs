@@ -189,9 +189,9 @@ fn times_that_make_no_sense_are_wrong_usage_and_a_notice_whose_time_has_passed_i
 fn an_uncordon_where_nothing_was_done_is_done() {
     let imds = Imds::on_loopback();
     let setup = alone(&imds);
-    assert_exit(&setup.output(&["uncordon"]), 0, "nothing to undo");
+    assert_exit(&setup.output(&["uncordon"]), 0, "is undone");
     let guard = listening(setup);
-    assert_exit(&guard.output(&["uncordon"]), 0, "nothing to undo");
+    assert_exit(&guard.output(&["uncordon"]), 0, "is undone");
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use super::Driver;
 use crate::control::{Answer, Command, Drain, Request, Wrong};
 use crate::moment::{Moment, Timestamp};
-use crate::record::{Record, WayBack};
 use crate::response::Event;
 
 impl Driver {
@@ -53,13 +52,9 @@ impl Driver {
         }
         log::warn!("uncordon by hand");
         self.feed(Event::Uncordon);
-        let record = self.guard.record();
-        match record.as_ref().map(Record::way_back) {
-            Some(WayBack::UnderWay) => record.map_or(Answer::NothingToUndo, |record| Answer::Uncordoning {
-                record: self.disk.file(&record.id),
-                id: record.id,
-            }),
-            _ => Answer::NothingToUndo,
+        match self.guard.record() {
+            Some(record) => Answer::Uncordoning { record: self.disk.file(&record.id), id: record.id },
+            None => Answer::Refused { why: "the daemon is ending".to_owned() },
         }
     }
 }

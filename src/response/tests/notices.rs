@@ -599,7 +599,9 @@ fn what_is_ignored_is_said_once_and_nothing_is_done() {
         (0..3).for_each(|_| notice(&mut world, kind, 100.0));
         world.run(5.0);
         assert!(world.guard.record().is_none() && world.told.is_empty(), "{kind}");
-        assert_eq!(world.said.iter().filter(|line| line.contains("ignored")).count(), 1, "{kind}");
+        // Each drain by hand is a new one.
+        let times = if kind == Kind::ByHand { 3 } else { 1 };
+        assert_eq!(world.said.iter().filter(|line| line.contains("ignored")).count(), times, "{kind}");
     }
 }
 
@@ -613,4 +615,32 @@ fn no_two_responses_have_the_same_id() {
     assert!(world.guard.record().is_none(), "told, and over");
     notice(&mut world, Kind::SpotInterruption, 120.0);
     assert_ne!(record(&world).id, first);
+}
+
+#[test]
+fn a_second_drain_by_hand_after_the_first_has_ended_is_a_new_one_and_joins_it_before() {
+    let mut world = world();
+    world.pods.remove("uid-held");
+    notice(&mut world, Kind::ByHand, 60.0);
+    world.run(2.0);
+    notice(&mut world, Kind::ByHand, 100.0);
+    let first = record(&world);
+    assert!(first.outcome.is_none() && first.earlier_notices.is_empty(), "the deadline only comes nearer");
+    world.run(10.0);
+    assert_eq!(world.guard.state(), State::Done);
+    notice(&mut world, Kind::ByHand, 60.0);
+    let second = record(&world);
+    assert!(second.id != first.id && second.outcome.is_none());
+}
+
+#[test]
+fn without_any_record_an_uncordon_by_hand_undoes_what_the_node_says_is_ours() {
+    let mut world = world();
+    world.node.cordoned = true;
+    world.node.response = Some(r#"{"id":"x","cordoned":true}"#.into());
+    world.feed(Event::Uncordon);
+    assert!(record(&world).phases.iter().any(|phase| phase.name == PhaseName::Uncordon));
+    world.run(3.0);
+    assert!(!world.node.cordoned);
+    assert!(world.written.last().unwrap().node.restored_at.is_some());
 }

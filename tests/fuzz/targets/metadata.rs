@@ -52,7 +52,7 @@ fn reading(kind: Kind, body: &str) -> Option<Reading> {
         Ok(reading) => {
             reading.doubt.iter().for_each(|doubt| assert_message(doubt));
             reading.there.iter().for_each(|sighting| assert_sighting(kind, sighting));
-            reading.over.iter().for_each(|key| assert!(key.kind == kind));
+            reading.taken_back.iter().chain(&reading.completed).for_each(|key| assert!(key.kind == kind));
             Some(reading)
         }
         Err(error) => {
@@ -80,7 +80,7 @@ pub fn rebalance(data: &[u8]) {
     let Some(reading) = reading(Kind::RebalanceRecommendation, body) else { return };
     let [sighting] = reading.there.try_into().unwrap();
     assert!(sighting.time.is_some() && sighting.action == InstanceAction::None && sighting.event_id.is_none());
-    assert!(reading.over.is_empty() && reading.doubt.is_none());
+    assert!(reading.taken_back.is_empty() && reading.completed.is_empty() && reading.doubt.is_none());
 }
 
 /// The body of `events/maintenance/scheduled`: each event stands, is over, or is told to be odd.
@@ -89,8 +89,8 @@ pub fn scheduled_events(data: &[u8]) {
     let events = serde_json::from_str::<Vec<serde_json::Value>>(body).ok();
     let reading = reading(Kind::Maintenance, body);
     assert_eq!(events.is_some(), reading.is_some());
-    let (Some(events), Some(Reading { there, over, doubt })) = (events, reading) else { return };
-    let read = there.len() + over.len();
+    let (Some(events), Some(Reading { there, taken_back, completed, doubt })) = (events, reading) else { return };
+    let read = there.len() + taken_back.len() + completed.len();
     assert!(read <= events.len());
     assert_eq!(doubt.is_some(), read < events.len());
     assert!(there.iter().all(|sighting| sighting.time.is_some() && sighting.event_id.is_some()));
@@ -101,7 +101,7 @@ pub fn lifecycle_state(data: &[u8]) {
     let Ok(body) = std::str::from_utf8(data) else { return };
     let Some(reading) = reading(Kind::AutoscalingTermination, body) else { return };
     assert_eq!(reading.there.len(), usize::from(body.trim() == "Terminated"));
-    assert_eq!(reading.over.len(), usize::from(body.trim() == "InService"));
+    assert_eq!(reading.taken_back.len(), usize::from(body.trim() == "InService"));
     assert_eq!(reading.doubt, None);
 }
 
