@@ -3,7 +3,8 @@
 //! The same test runs against a real API server where `SPOT_GUARD_TEST_CLUSTER` names a folder with `server`, `ca.crt`,
 //! `ca.key`, `admin.crt`, `admin.key` and `audit.log`.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -246,14 +247,41 @@ impl Cluster {
         self.admin.patch(&format!("/api/v1/nodes/{}", node.name), MERGE, patch).ok();
     }
 
+    /// Follows what this node's credentials ask for from now on.
+    pub fn audit_tail(&self, node: &TestNode) -> AuditTail {
+        let mut log = File::open(&self.inner.audit).expect("the audit log");
+        log.seek(SeekFrom::End(0)).expect("the end of the audit log");
+        AuditTail { log, user: user(node), begun: Vec::new() }
+    }
+
     /// What this node's credentials asked for so far, in the order of arrival. A watch is there when it has ended.
     pub fn audit_of(&self, node: &TestNode) -> Vec<Audited> {
         let log = fs::read_to_string(&self.inner.audit).expect("the audit log");
-        let user = format!("\"system:node:{}\"", node.name);
+        let user = user(node);
         let lines = log.lines().filter(|line| line.contains(&user));
         let mut all: Vec<Audited> = lines.filter_map(|line| Audited::of(&serde_json::from_str(line).ok()?)).collect();
         all.sort_by_key(|request| request.at);
         all
+    }
+}
+
+/// The audit log as it grows, for one node's credentials.
+pub struct AuditTail {
+    log: File,
+    user: String,
+    /// A line that is not whole yet.
+    begun: Vec<u8>,
+}
+
+impl AuditTail {
+    /// What was asked since the last time.
+    pub fn read(&mut self) -> Vec<Audited> {
+        self.log.read_to_end(&mut self.begun).expect("read the audit log");
+        let whole = self.begun.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let text: Vec<u8> = self.begun.drain(..whole).collect();
+        let text = String::from_utf8_lossy(&text);
+        let lines = text.lines().filter(|line| line.contains(&self.user));
+        lines.filter_map(|line| Audited::of(&serde_json::from_str(line).ok()?)).collect()
     }
 }
 
@@ -281,6 +309,11 @@ impl Audited {
     pub fn what(&self) -> String {
         format!("{} {}", self.verb, self.resource)
     }
+}
+
+/// These credentials as a line of the audit log has them.
+fn user(node: &TestNode) -> String {
+    format!("\"system:node:{}\"", node.name)
 }
 
 /// A name that begins with `purpose` and that nothing else in this cluster has.

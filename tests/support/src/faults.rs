@@ -36,12 +36,17 @@ struct Shared {
     changed: Condvar,
 }
 
+/// Whether the time has come.
+type When = Arc<dyn Fn() -> bool + Send + Sync>;
+
 #[derive(Default)]
 struct State {
     mode: Mode,
     delay: Duration,
     /// The next answers are cut after so many bytes.
     cut_after: Option<usize>,
+    /// All hangs from the first answer on before which this is so.
+    hang_when: Option<When>,
     connections: Vec<TcpStream>,
     accepted: usize,
     /// So many connections, the first, hang whatever the mode.
@@ -67,6 +72,8 @@ impl Faults {
 
     /// Resets all connections and refuses new ones.
     pub fn refuse(&self) {
+        // First those that hang, so that nothing of what was swallowed is passed on.
+        self.reset();
         self.set(Mode::Refuse);
         self.reset();
         // Wakes the accept, which then closes its socket.
@@ -79,6 +86,17 @@ impl Faults {
     /// Swallows all that is sent, on old and new connections; it is passed on when healed.
     pub fn hang(&self) {
         self.set(Mode::Hang);
+    }
+
+    /// Hangs as [`Faults::hang`] does as soon as `when` says so, which is asked before each answer is passed on: none
+    /// passes after that.
+    pub fn hang_when(&self, when: impl Fn() -> bool + Send + Sync + 'static) {
+        self.shared.state().hang_when = Some(Arc::new(when));
+    }
+
+    /// Whether all that is sent is swallowed.
+    pub fn hangs(&self) -> bool {
+        self.shared.state().mode == Mode::Hang
     }
 
     /// Holds back all that is sent, each way, for so long.
@@ -102,7 +120,7 @@ impl Faults {
     pub fn heal(&self) {
         {
             let mut state = self.shared.state();
-            (state.delay, state.cut_after) = (Duration::ZERO, None);
+            (state.delay, state.cut_after, state.hang_when) = (Duration::ZERO, None, None);
         }
         self.set(Mode::Pass);
         crate::wait::expect("connections are taken again", Duration::from_secs(5), || {
@@ -145,6 +163,17 @@ impl Shared {
 
     fn wait_while_refusing(&self) {
         drop(self.changed.wait_while(self.state(), |state| state.mode == Mode::Refuse));
+    }
+
+    fn hang_if_the_time_has_come(&self) {
+        let when = self.state().hang_when.clone();
+        if when.is_some_and(|when| when()) {
+            let mut state = self.state();
+            state.hang_when = None;
+            if state.mode == Mode::Pass {
+                state.mode = Mode::Hang;
+            }
+        }
     }
 
     /// Waits while that connection (counted from 1) hangs; whether it is to go on.
@@ -232,6 +261,9 @@ fn write(mut to: TcpStream, take: &Receiver<(Instant, Vec<u8>)>, way: &Way) {
     let mut answered = 0;
     while let Ok((due, bytes)) = take.recv() {
         thread::sleep(due.saturating_duration_since(Instant::now()));
+        if way.answers {
+            way.shared.hang_if_the_time_has_come();
+        }
         way.shared.wait_while_hanging(way.connection);
         answered += bytes.len();
         let cut = way.shared.state().cut_after.filter(|limit| way.answers && answered > *limit);
@@ -256,6 +288,8 @@ fn reset(connection: &TcpStream) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     /// Echoes lines for ever.
@@ -299,6 +333,17 @@ mod tests {
         faults.heal_new_connections();
         assert!(say(&mut another, b"quiet", Duration::from_millis(100)).is_err());
         assert_eq!(say(&mut connect().unwrap(), b"hello", second).unwrap(), b"hello");
+
+        let (answers, pass) = (Arc::new(AtomicUsize::new(0)), 2);
+        let counted = Arc::clone(&answers);
+        faults.hang_when(move || counted.fetch_add(1, Ordering::SeqCst) >= pass);
+        let mut dying = connect().unwrap();
+        assert_eq!(say(&mut dying, b"one", second).unwrap(), b"one");
+        assert_eq!(say(&mut dying, b"two", second).unwrap(), b"two");
+        assert!(!faults.hangs());
+        assert!(say(&mut dying, b"three", Duration::from_millis(100)).is_err());
+        assert!(faults.hangs());
+        faults.heal();
 
         faults.delay(Duration::from_millis(60));
         let start = Instant::now();

@@ -17,6 +17,7 @@ pub mod http;
 pub mod imds;
 pub mod kubeconfig;
 pub mod kubelet;
+pub mod local_drain;
 pub mod memory_group;
 pub mod network;
 pub mod pods;
