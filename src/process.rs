@@ -31,8 +31,8 @@ pub struct Command {
     pub arguments: Vec<OsString>,
     /// The whole environment: nothing of the daemon's own is passed on.
     pub environment: Vec<(OsString, OsString)>,
-    /// Its standard input; whether it reads it is its own affair.
-    pub input: Vec<u8>,
+    /// Its standard input; whether it reads it is its own affair. Shared by those that are told the same.
+    pub input: Arc<[u8]>,
     /// `None`: the daemon's own.
     pub folder: Option<PathBuf>,
 }

@@ -112,7 +112,7 @@ fn first_line_of(program: &str, arguments: &[&str]) -> Option<String> {
         program: program.into(),
         arguments: arguments.iter().map(OsString::from).collect(),
         environment: vec![("PATH".into(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into())],
-        input: Vec::new(),
+        input: [].into(),
         folder: None,
     };
     let limits = Limits { ends: Moment::now() + STATE_PATIENCE, patience: Duration::ZERO, output: 1024 };

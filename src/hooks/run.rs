@@ -1,6 +1,7 @@
 //! Running one hook.
 
 use std::ffi::OsString;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::hooks::Hook;
@@ -29,7 +30,7 @@ pub fn run(
     hook: &Hook,
     wave: Option<&str>,
     environment: Vec<(String, String)>,
-    input: Vec<u8>,
+    input: Arc<[u8]>,
     ends: Moment,
     stop: &Stop,
     on_start: &mut dyn FnMut(&Started),
@@ -69,7 +70,7 @@ mod tests {
                 program: "/bin/sh".into(),
                 arguments: vec!["-c".into(), script.into()],
                 environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
-                input: text.into(),
+                input: text.as_bytes().into(),
                 folder: None,
             };
             let limits = Limits { ends: in_a_minute(), patience: PATIENCE, output: 1000 };
@@ -97,7 +98,7 @@ mod tests {
         let environment = vec![("NAME".to_owned(), "value".to_owned())];
         let mut started = None;
         let mut on_start = |process: &Started| started = Some(process.clone());
-        let input = b"{}\n".to_vec();
+        let input = Arc::from(b"{}\n".as_slice());
         let ended = run(&hook.0, Some("start"), environment, input, in_a_minute(), &Stop::new(), &mut on_start);
         assert_eq!(ended.exit, Exit::Code(TRY_AGAIN));
         assert_eq!(ended.tail, "2 local-drain start value {} / home");
@@ -107,7 +108,7 @@ mod tests {
     #[test]
     fn a_hook_whose_interpreter_is_missing_is_an_outcome_like_any_other() {
         let hook = Script::new("interpreter", "#!/nowhere\n");
-        let ended = run(&hook.0, None, Vec::new(), Vec::new(), in_a_minute(), &Stop::new(), &mut |_| ());
+        let ended = run(&hook.0, None, Vec::new(), [].into(), in_a_minute(), &Stop::new(), &mut |_| ());
         assert!(matches!(ended.exit, Exit::NotStarted(_)), "{ended:?}");
     }
 }

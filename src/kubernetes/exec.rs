@@ -61,7 +61,7 @@ pub fn run(exec: &Exec, cluster: impl FnOnce() -> Value) -> Result<Credential, E
         program: exec.command.clone(),
         arguments: exec.arguments.iter().map(OsString::from).collect(),
         environment: environment(exec, env::vars_os(), &info.to_string()),
-        input: Vec::new(),
+        input: [].into(),
         folder: None,
     };
     let ends = Moment::now() + PATIENCE;

@@ -15,7 +15,7 @@ fn shell(script: &str) -> Command {
         program: "/bin/sh".into(),
         arguments: vec!["-c".into(), script.into()],
         environment: vec![("PATH".into(), PATH.into())],
-        input: Vec::new(),
+        input: [].into(),
         folder: None,
     }
 }
@@ -239,6 +239,6 @@ fn more_output_than_the_limit_is_an_error() {
 
 impl Command {
     fn reading(self, input: &str) -> Command {
-        Command { input: input.into(), ..self }
+        Command { input: input.as_bytes().into(), ..self }
     }
 }

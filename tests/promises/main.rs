@@ -17,6 +17,7 @@ mod comes_back_during_a_local_drain;
 mod cordon;
 mod credentials;
 mod credentials_fail;
+mod crowds;
 mod deadline;
 mod dies_after_some_evictions;
 mod hooks;

@@ -1,11 +1,14 @@
 //! Runs the machine's hooks, each on a thread of its own.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use super::{Message, Stops, spawn};
 use crate::hooks::{self, Context, Phase};
 use crate::moment::{Clock, Moment};
+use crate::objects::PodId;
 use crate::process::{self, Ended, Exit, Started, Stop};
 use crate::record::Record;
 use crate::response::{Event, HookOrder};
@@ -29,11 +32,10 @@ impl HookRunner {
         }
     }
 
-    /// Runs a hook; its end arrives as an event, whatever happens. `all_from`: when local-drain stops all pods at the
-    /// latest.
-    pub fn run(&mut self, order: HookOrder, record: Option<Record>, all_from: Option<Moment>) {
+    /// Runs a hook; its end arrives as an event, whatever happens. `told` is `None` when the response is over.
+    pub fn run(&mut self, order: HookOrder, told: Option<&mut Told>) {
         let number = order.number;
-        let Some(record) = record else { return self.tell_not_started(number, "the response is over".to_owned()) };
+        let Some(told) = told else { return self.tell_not_started(number, "the response is over".to_owned()) };
         if self.dry_run {
             log::info!("dry run: hook {} is not run", order.hook);
             return self.tell(number, Ended { exit: Exit::Code(0), cut: None, dropped: 0, tail: String::new() });
@@ -41,8 +43,8 @@ impl HookRunner {
         let stop = Stop::new();
         self.running.insert(number, stop.clone());
         let to = self.to.clone();
+        let (environment, input) = (told.environment(&order), told.input(&order));
         let work = move || {
-            let (environment, input) = told(&order, record, all_from);
             let mut on_start = |started: &_| {
                 drop(to.send(Message::Event(Event::HookStarted { number, started: Clone::clone(started) })))
             };
@@ -86,30 +88,73 @@ pub fn kill_left_over(response: &str, started: &[Started]) {
     }
 }
 
-/// The environment of a hook, and the response on its standard input.
-fn told(order: &HookOrder, mut record: Record, all_from: Option<Moment>) -> (Vec<(String, String)>, Vec<u8>) {
-    if order.hook.phase == Phase::LocalDrain {
-        record.pods.retain(|pod| order.pods.iter().any(|wanted| wanted.uid == pod.uid));
+/// What hooks that start together are told of the response. It is written once for all of them: with many pods it is
+/// large.
+pub struct Told {
+    record: Record,
+    /// When local-drain stops all pods at the latest.
+    all_from: Option<Moment>,
+    written: Option<Written>,
+}
+
+/// The response as it stands on standard input, for local-drain with the pods of a wave.
+struct Written {
+    wave: Option<Vec<PodId>>,
+    text: Arc<[u8]>,
+}
+
+impl Told {
+    pub fn new(record: Record, all_from: Option<Moment>) -> Told {
+        Told { record, all_from, written: None }
     }
-    let now = Moment::now();
-    let clock = Clock { boot_id: String::new(), boottime: now, wall: crate::moment::Timestamp::now() };
-    let deadline = crate::response::deadline(&record);
-    let context = Context {
-        phase: order.hook.phase,
-        notice: record.notice.kind.name().to_owned(),
-        response: record.terms.reaction.name().to_owned(),
-        action: Some(record.notice.action.name().to_owned()),
-        response_id: record.id.clone(),
-        deadline: clock.timestamp(deadline),
-        left: now.until(deadline),
-        timeout: now.until(order.ends),
-        node_name: record.node.name.clone(),
-        instance: record.instance.clone(),
-        pods_left: record.node.name.as_ref().map(|_| record.pods.iter().filter(|pod| pod.gone_at.is_none()).count()),
-        local_after: all_from.map(|moment| now.until(moment)),
-        pod_uids: order.pods.iter().map(|pod| pod.uid.clone()).collect(),
-        rehearsal: false,
-    };
-    let input = serde_json::to_vec(&record).unwrap_or_default();
-    (context.environment(), input)
+
+    fn input(&mut self, order: &HookOrder) -> Arc<[u8]> {
+        let wave = (order.hook.phase == Phase::LocalDrain).then_some(&order.pods);
+        if let Some(written) = self.written.as_ref().filter(|written| written.wave.as_ref() == wave) {
+            return Arc::clone(&written.text);
+        }
+        let text = match wave {
+            None => text(&self.record),
+            Some(pods) => {
+                let wanted: BTreeSet<&str> = pods.iter().map(|pod| pod.uid.as_str()).collect();
+                let mut record = self.record.clone();
+                record.pods.retain(|pod| wanted.contains(pod.uid.as_str()));
+                text(&record)
+            }
+        };
+        self.written = Some(Written { wave: wave.cloned(), text: Arc::clone(&text) });
+        text
+    }
+
+    fn environment(&self, order: &HookOrder) -> Vec<(String, String)> {
+        let record = &self.record;
+        let now = Moment::now();
+        let clock = Clock { boot_id: String::new(), boottime: now, wall: crate::moment::Timestamp::now() };
+        let deadline = crate::response::deadline(record);
+        let context = Context {
+            phase: order.hook.phase,
+            notice: record.notice.kind.name().to_owned(),
+            response: record.terms.reaction.name().to_owned(),
+            action: Some(record.notice.action.name().to_owned()),
+            response_id: record.id.clone(),
+            deadline: clock.timestamp(deadline),
+            left: now.until(deadline),
+            timeout: now.until(order.ends),
+            node_name: record.node.name.clone(),
+            instance: record.instance.clone(),
+            pods_left: record
+                .node
+                .name
+                .as_ref()
+                .map(|_| record.pods.iter().filter(|pod| pod.gone_at.is_none()).count()),
+            local_after: self.all_from.map(|moment| now.until(moment)),
+            pod_uids: order.pods.iter().map(|pod| pod.uid.clone()).collect(),
+            rehearsal: false,
+        };
+        context.environment()
+    }
+}
+
+fn text(record: &Record) -> Arc<[u8]> {
+    serde_json::to_vec(record).unwrap_or_default().into()
 }

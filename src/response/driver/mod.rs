@@ -32,7 +32,7 @@ use crate::systemd::{self, Notifier};
 use crate::trouble::Trouble;
 use disk::Disk;
 pub use errand::Errand;
-use hook_runner::HookRunner;
+use hook_runner::{HookRunner, Told};
 pub use only_one::OnlyOne;
 use requests::Requests;
 use unreadable::UnreadableNotices;
@@ -351,14 +351,16 @@ impl Driver {
     }
 
     fn perform(&mut self, actions: Vec<Action>) {
+        let mut told = None;
         for action in actions {
             match action {
                 Action::FindHooks => self.hooks.find(&self.settings.folders.hooks),
                 Action::Request { number, request, afresh } => self.requests.send(number, request, afresh),
                 Action::EndWatch { number } => self.requests.end_watch(number),
                 Action::RunHook(order) => {
-                    let all_from = self.guard.running().and_then(Running::all_from);
-                    self.hooks.run(*order, self.guard.record(), all_from);
+                    let all_from = || self.guard.running().and_then(Running::all_from);
+                    told = told.or_else(|| self.guard.record().map(|record| Told::new(record, all_from())));
+                    self.hooks.run(*order, told.as_mut());
                 }
                 Action::StopHook { number } => self.hooks.stop(number),
                 Action::KillLeftOver { response, started } => hook_runner::kill_left_over(&response, &started),
