@@ -17,6 +17,9 @@ pub struct Terms {
     /// How long the response may take where the notice tells no time.
     #[serde(rename = "window_seconds", with = "moment::seconds", default = "two_minutes")]
     pub window: Duration,
+    /// Nothing is changed: what the record says was done was only asked for.
+    #[serde(default)]
+    pub dry_run: bool,
     pub exclude_from_load_balancers: bool,
     pub taints: Vec<Taint>,
     pub conditions: bool,
@@ -38,6 +41,7 @@ impl Terms {
             reaction: response.reaction,
             force: response.force,
             window: response.window,
+            dry_run: settings.dry_run,
             exclude_from_load_balancers: settings.kubernetes.exclude_from_load_balancers,
             taints: settings.kubernetes.taints.clone(),
             conditions: settings.kubernetes.conditions,

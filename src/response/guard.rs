@@ -90,6 +90,9 @@ impl Guard {
     /// What an older record tells: that its notice was responded to, and what may still be to undo. The oldest first,
     /// before [`Guard::take_up`].
     pub fn remember(&mut self, record: &Record, boot_id: &str) {
+        if record.terms.dry_run != self.settings.dry_run {
+            return;
+        }
         let notices = record.earlier_notices.iter().chain(&record.notices_beside).chain([&record.notice]);
         for notice in notices {
             self.board.remember(Past {
@@ -112,6 +115,10 @@ impl Guard {
         let mut turn = Turn::at(now);
         let open = record.outcome.is_none();
         self.last_id.clone_from(&record.id);
+        if record.terms.dry_run != self.settings.dry_run {
+            // What the one has done the other has not.
+            return (turn.actions, None);
+        }
         if record.clock.boot_id != boot_id {
             let outcome = Some(record.outcome.unwrap_or(ResponseOutcome::InterruptedByReboot));
             let record = Record { outcome, ..record };

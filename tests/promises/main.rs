@@ -20,6 +20,7 @@ mod credentials_fail;
 mod crowds;
 mod deadline;
 mod dies_after_some_evictions;
+mod dry_run;
 mod hooks;
 mod killed_at_each_step;
 mod late_notice;

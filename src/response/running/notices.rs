@@ -46,7 +46,8 @@ impl Notice {
 impl Running {
     pub(super) fn announcement(&self, turn: &Turn) -> String {
         let left = tenths(turn.now.until(self.deadline.at));
-        format!("response {}: {}, {left} s left: {}", self.id, self.notice.words(), self.terms.reaction.name())
+        let dry = if self.terms.dry_run { ", as a dry run: nothing is changed" } else { "" };
+        format!("response {}: {}, {left} s left: {}{dry}", self.id, self.notice.words(), self.terms.reaction.name())
     }
 
     pub(super) fn tell_of_the_notice(&mut self, turn: &Turn) {

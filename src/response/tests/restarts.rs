@@ -56,6 +56,17 @@ fn a_cut_hook_is_killed_even_where_it_will_not_run_again() {
 }
 
 #[test]
+fn what_a_dry_run_recorded_is_not_gone_on_from_and_neither_does_a_dry_run_go_on() {
+    let mut record = cut_in_its_first_hook();
+    record.terms.dry_run = true;
+    assert_eq!(taken_up(record, 5.0), (Vec::new(), None));
+    let mut settings = World::new().settings;
+    settings.dry_run = true;
+    let dry = Guard::new(&settings).take_up(cut_in_its_first_hook(), "boot", at(5.0));
+    assert_eq!(dry, (Vec::new(), None));
+}
+
+#[test]
 fn a_response_whose_deadline_came_while_no_daemon_ran_is_closed() {
     let closed = taken_up(cut_in_its_first_hook(), 61.0).1.unwrap();
     assert_eq!(closed.outcome, Some(ResponseOutcome::Incomplete));
