@@ -32,7 +32,7 @@ fn crowd() -> Crowd {
 }
 
 /// How much memory the daemon may ever take, in KiB. Where answers are quick 16 requests are under way at once; a real API
-/// server is slow with crowds, so there are up to 64, and each takes 85 KiB of stack and buffers. A build for trying
+/// server is slow with crowds, so there are up to 40, and each takes 85 KiB of stack and buffers. A build for trying
 /// things out, which is what is run unless `SPOT_GUARD_TEST_BINARY` names a release, is larger from the start.
 fn allowed_memory() -> u64 {
     let named = |variable| std::env::var_os(variable).is_some();
