@@ -1,6 +1,14 @@
 //! The machine, event by event, in a made-up world with a clock of its own.
 
+mod guard;
+mod hooks;
 mod kinds;
+mod local_drain;
+mod node;
+mod notices;
+mod phases;
+mod pods;
 mod promises;
 mod restarts;
+mod told;
 mod world;

@@ -6,7 +6,7 @@ use super::world::{World, after_start, at, ms, s};
 use crate::hooks::Phase;
 use crate::notice::InstanceAction;
 use crate::process::Started;
-use crate::record::{NoticeWritten, Outcome, Record, ResponseOutcome};
+use crate::record::{HookWritten, LocalDrainWritten, NoticeWritten, Outcome, Record, ResponseOutcome};
 use crate::response::{Action, Guard, written};
 
 fn busy_world(pods: &[(u64, u64, Option<u64>)]) -> World {
@@ -75,6 +75,13 @@ fn a_response_whose_deadline_came_while_no_daemon_ran_is_closed() {
 }
 
 #[test]
+fn a_response_that_a_reboot_cut_is_closed_as_such() {
+    let record = cut_in_its_first_hook();
+    let (_, closed) = Guard::new(&World::new().settings).take_up(record.clone(), "another boot", at(5.0));
+    assert_eq!(closed, Some(Record { outcome: Some(ResponseOutcome::InterruptedByReboot), ..record }));
+}
+
+#[test]
 fn after_a_restart_only_the_very_notice_whose_deadline_has_passed_is_not_responded_to_again() {
     let old = cut_in_its_first_hook();
     for (left, responds) in [(57.0, false), (120.0, true)] {
@@ -88,6 +95,36 @@ fn after_a_restart_only_the_very_notice_whose_deadline_has_passed_is_not_respond
         world.notice(InstanceAction::Terminate, left);
         assert_eq!(world.guard.record().is_some(), responds, "{left}");
     }
+}
+
+#[test]
+fn a_record_in_which_all_is_set_is_read_back_as_it_was() {
+    let mut record = cut_in_its_first_hook();
+    record.local_drain =
+        LocalDrainWritten { wave: 3, active: true, blind: true, blind_until: Some(record.notice.first_seen) };
+    let hook = HookWritten { process: None, seconds: Some(1.5), ..record.hooks[0].clone() };
+    record.hooks = vec![
+        HookWritten { argument: Some("start".into()), wave: 1, exit: Some(3), stopped: true, ..hook.clone() },
+        HookWritten { argument: Some("end".into()), wave: 1, signal: Some(9), timed_out: true, ..hook.clone() },
+        HookWritten { reason: Some("no such file".into()), output_tail: "gone".into(), ..hook.clone() },
+        hook,
+    ];
+    assert_eq!(written::write(&written::read(record.clone())), record);
+    assert_eq!(written::deadline(&record), at(60.0));
+}
+
+#[test]
+fn after_a_restart_the_pods_that_were_known_are_the_same_pods() {
+    let mut world = World::new();
+    world.pod("a", 30, 20);
+    world.interrupt(120);
+    world.run(2.0);
+    let asked = world.guard.record().unwrap().pods[0].asked_at;
+    assert!(asked.is_some());
+    world.restart();
+    world.run(60.0);
+    let pods = world.guard.record().unwrap().pods;
+    assert_eq!((pods.len(), pods[0].asked_at), (1, asked));
 }
 
 proptest! {

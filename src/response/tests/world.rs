@@ -72,7 +72,11 @@ pub struct World {
     pub round_trip: Duration,
     /// Statuses that a PATCH of the node is answered with before it is accepted.
     pub patch_refusals: Vec<u16>,
+    /// These credentials may not list pods.
+    pub pods_are_refused: bool,
     pub disk_works: bool,
+    /// The folders of hooks can be looked into.
+    pub hooks_are_found: bool,
     pub told: Vec<Told>,
     pub said: Vec<String>,
     pub exited: Option<Moment>,
@@ -109,7 +113,9 @@ impl World {
             outages: Vec::new(),
             round_trip: ms(4),
             patch_refusals: Vec::new(),
+            pods_are_refused: false,
             disk_works: true,
+            hooks_are_found: true,
             told: Vec::new(),
             said: Vec::new(),
             exited: None,
@@ -285,7 +291,7 @@ impl World {
     pub fn perform(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::FindHooks => self.feed(Event::HooksFound(self.hooks.clone())),
+                Action::FindHooks if self.hooks_are_found => self.feed(Event::HooksFound(self.hooks.clone())),
                 Action::Request { number, request, afresh } => {
                     self.told.push(Told::Request(self.now, request.clone(), afresh));
                     self.later(self.now + self.round_trip / 2, Due::Answer(self.lives, number, request));
@@ -303,7 +309,7 @@ impl World {
                     self.written.push((*record).clone());
                     self.closed.push(*record);
                 }
-                Action::KillLeftOver { .. } | Action::Record { .. } => {}
+                Action::KillLeftOver { .. } | Action::Record { .. } | Action::FindHooks => {}
             }
         }
     }
@@ -349,6 +355,10 @@ impl World {
         }
         let back = self.now + self.round_trip / 2;
         let answered = match request {
+            Request::WatchPods if self.pods_are_refused => {
+                let answer = Some(refused(403));
+                return self.later(back, Due::Tell(life, Event::WatchEnded { number, answer }));
+            }
             Request::WatchPods => return self.begin_watch(life, number, back),
             Request::WatchNode => {
                 return self.later(back, Due::Tell(life, Event::NodeSeen { number, node: self.node.clone() }));
@@ -470,6 +480,23 @@ impl World {
             _ => None,
         });
         requests.collect()
+    }
+
+    /// The pods of each wave of local-drain that was run, with when.
+    pub fn waves(&self) -> Vec<(f64, Vec<String>)> {
+        let waves = self.told.iter().filter_map(|told| match told {
+            Told::Hook(moment, order) if order.argument == Some("start") => {
+                Some((after_start(*moment), order.pods.iter().map(|pod| pod.name.clone()).collect()))
+            }
+            _ => None,
+        });
+        waves.collect()
+    }
+
+    /// The number of the first request of that kind: they count from 1.
+    pub fn number_of(&self, of: impl Fn(&Request) -> bool) -> u64 {
+        let place = self.requests(|request| Some(of(request))).iter().position(|(_, found)| *found);
+        place.map(|place| place as u64 + 1).expect("it was sent")
     }
 
     /// The hooks that were run, with when.
