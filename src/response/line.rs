@@ -192,3 +192,83 @@ impl Line {
         self.flights.remove(&number)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Turn {
+        Turn::at(Moment::after_boot(Duration::from_millis(1_000_000 + ms)))
+    }
+
+    /// Sends a read of the node so many milliseconds after the start.
+    fn send(line: &mut Line, ms: u64) -> u64 {
+        let mut turn = at(ms);
+        line.listen(&mut turn);
+        line.send(&mut turn, Purpose::ReadNode, Request::ReadNode)
+    }
+
+    fn heard(line: &mut Line, ms: u64, number: u64) {
+        line.heard(&mut at(ms), number);
+    }
+
+    #[test]
+    fn in_a_silence_five_attempts_are_under_way_at_most_beside_what_was_sent_before() {
+        let mut line = Line::default();
+        let before = send(&mut line, 0);
+        let attempts: Vec<u64> = (1..=6).map(|second| send(&mut line, second * 1000)).collect();
+        let flying = attempts.iter().filter(|number| line.flying(Some(**number))).count();
+        assert_eq!((flying, line.flying(Some(attempts[0]))), (5, false));
+        assert!(line.flying(Some(before)), "it may still be answered");
+    }
+
+    #[test]
+    fn what_waits_on_old_connections_is_given_up_once_a_new_one_is_answered() {
+        let mut line = Line::default();
+        let old = [send(&mut line, 0), send(&mut line, 10)];
+        let attempt = send(&mut line, 1000);
+        heard(&mut line, 1100, old[0]);
+        assert!(!line.silent() && line.flying(Some(old[1])));
+        assert_eq!(line.renewals(), 0, "an old connection has answered");
+        heard(&mut line, 1200, attempt);
+        assert_eq!((line.flying(Some(old[1])), line.renewals()), (false, 1));
+        let next = send(&mut line, 1300);
+        heard(&mut line, 1310, next);
+        assert_eq!(line.renewals(), 1, "nothing was overtaken");
+    }
+
+    #[test]
+    fn connections_are_given_up_when_a_new_one_ends_a_silence_and_once_for_all_that_waited() {
+        let mut line = Line::default();
+        let old = send(&mut line, 0);
+        let attempts = [send(&mut line, 1000), send(&mut line, 2000)];
+        line.failed(old);
+        assert!(!line.flying(Some(old)));
+        heard(&mut line, 2100, attempts[0]);
+        assert_eq!(line.renewals(), 1, "watches live on old connections too");
+        heard(&mut line, 2200, attempts[1]);
+        assert_eq!(line.renewals(), 1);
+    }
+
+    #[test]
+    fn the_quickest_of_the_latest_sixteen_answers_shows_how_far_away_the_api_server_is() {
+        let mut line = Line::default();
+        let near = SILENCE + ROUND_TRIPS * Duration::from_millis(10);
+        let far = SILENCE + ROUND_TRIPS * Duration::from_millis(500);
+        for (answer, patience) in (0..17).map(|answer| (answer, if answer < 16 { near } else { far })) {
+            let number = send(&mut line, answer * 1000);
+            heard(&mut line, answer * 1000 + if answer == 0 { 10 } else { 500 }, number);
+            assert_eq!(line.patience(), patience, "after {answer} more answers");
+        }
+    }
+
+    #[test]
+    fn what_was_answered_shows_that_the_api_server_lived_when_it_was_asked() {
+        let mut line = Line::default();
+        let [early, late] = [send(&mut line, 0), send(&mut line, 100)];
+        heard(&mut line, 200, late);
+        heard(&mut line, 300, early);
+        let since = |ms| line.answered_since(at(ms).now);
+        assert_eq!([0, 100, 101].map(since), [true, true, false]);
+    }
+}

@@ -160,6 +160,7 @@ mod tests {
     fn critical_pods_come_last_until_their_force_time_is_near() {
         assert!(turn(true, at(50), at(0)) > turn(false, at(90), at(0)));
         assert!(turn(true, at(50), at(46)) < turn(false, at(90), at(46)));
+        assert_eq!(turn(true, at(51), at(46)), (false, at(51)));
     }
 
     #[test]
@@ -170,6 +171,8 @@ mod tests {
                 assert!((seconds * 0.8..=seconds * 1.2).contains(&after), "{refusals} {luck} {after}");
             }
         }
+        assert_eq!([0, 400, 401].map(|luck| repeat_after(1, luck).as_millis()), [800, 1200, 800]);
+        assert_eq!([0, 2000, 2001].map(|luck| repeat_after(4, luck).as_millis()), [4000, 6000, 4000]);
     }
 
     proptest! {

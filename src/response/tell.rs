@@ -100,3 +100,39 @@ impl Tell {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objects::Refusal;
+
+    /// When something is told, in seconds, if each time this is the answer; until it is given up.
+    fn told_at(answer: &Answer) -> Vec<u64> {
+        let (mut tell, mut line, mut told) = (Tell::default(), Line::default(), Vec::new());
+        tell.event("Cordon", "cordoned", false);
+        for second in 0..10 {
+            let mut turn = Turn::at(Moment::after_boot(Duration::from_secs(1000 + second)));
+            tell.advance(&mut turn, &mut line);
+            if !turn.actions.is_empty() {
+                told.push(second);
+                line.heard(&mut turn, told.len() as u64);
+                tell.answered(&turn, answer);
+                // Not sooner, even if something else happens.
+                tell.advance(&mut turn, &mut line);
+                assert_eq!(turn.actions.len(), 1);
+            }
+        }
+        assert!(tell.is_empty());
+        told
+    }
+
+    #[test]
+    fn what_is_not_taken_is_told_three_times_and_what_is_forbidden_once() {
+        let refused =
+            |status| Answer::Refused(Refusal { status, message: "no".into(), causes: Vec::new(), retry_after: None });
+        assert_eq!(told_at(&Answer::Accepted), [0]);
+        assert_eq!(told_at(&refused(403)), [0]);
+        assert_eq!(told_at(&refused(500)), [0, 1, 2]);
+        assert_eq!(told_at(&Answer::Nothing("reset".into())), [0, 1, 2]);
+    }
+}

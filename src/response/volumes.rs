@@ -61,3 +61,51 @@ impl Volumes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn at(ms: u64) -> Turn {
+        Turn::at(Moment::after_boot(Duration::from_millis(1_000_000 + ms)))
+    }
+
+    /// Whether a watch is sent so many milliseconds after the start.
+    fn sends(volumes: &mut Volumes, line: &mut Line, ms: u64, wanted: bool) -> bool {
+        let mut turn = at(ms);
+        volumes.watch(&mut turn, line, wanted);
+        turn.actions.iter().any(|action| matches!(action, Action::Request { .. }))
+    }
+
+    #[test]
+    fn one_watch_is_at_work_while_it_is_wanted() {
+        let (mut volumes, mut line) = (Volumes::default(), Line::default());
+        assert!(!sends(&mut volumes, &mut line, 0, false));
+        assert!(sends(&mut volumes, &mut line, 10, true));
+        assert!(!sends(&mut volumes, &mut line, 20, true), "it is under way");
+        line.heard(&mut at(30), 1);
+        let mut turn = at(30);
+        volumes.seen(&mut turn, 1, vec!["vol-a".into(), "vol-b".into()], 1);
+        assert!(!volumes.released() && turn.actions.is_empty());
+        assert_eq!(*volumes.there(), BTreeSet::from(["vol-a".to_owned(), "vol-b".to_owned()]));
+        assert!(!sends(&mut volumes, &mut line, 40, true), "it has told something");
+        volumes.seen(&mut turn, 2, vec!["vol-b".into()], 1);
+        assert!(volumes.released());
+        assert_eq!(turn.actions, [Action::EndWatch { number: 2 }], "one is enough");
+        volumes.watch(&mut turn, &mut line, false);
+        assert_eq!(turn.actions.last(), Some(&Action::EndWatch { number: 1 }));
+    }
+
+    #[test]
+    fn a_watch_that_has_ended_is_replaced_after_200_ms() {
+        let (mut volumes, mut line) = (Volumes::default(), Line::default());
+        volumes.seen(&mut at(0), 7, Vec::new(), 0);
+        volumes.watch_ended(&at(5), 6);
+        assert!(!sends(&mut volumes, &mut line, 1000, true), "the other goes on");
+        volumes.watch_ended(&at(2000), 7);
+        assert!(!sends(&mut volumes, &mut line, 2199, true));
+        assert!(sends(&mut volumes, &mut line, 2200, true));
+    }
+}
