@@ -319,6 +319,31 @@ mod tests {
     }
 
     #[test]
+    fn times_before_1970_are_negative_and_seconds_are_rounded_down() {
+        for (text, seconds) in [("1970-01-01T00:00:01.999Z", 1), ("1969-12-31T23:59:59.001Z", -1)] {
+            assert_eq!(Timestamp::from_rfc3339(text).unwrap().unix_seconds(), seconds);
+        }
+        let before = Timestamp::from(UNIX_EPOCH - Duration::from_millis(999));
+        assert_eq!(before.to_string(), "1969-12-31T23:59:59.001Z");
+    }
+
+    #[test]
+    fn moments_and_times_are_shown_to_the_millisecond() {
+        assert_eq!(format!("{:?} {:?}", Moment(61_007), clock().wall), "61.007s 2026-11-22T20:33:43.250Z");
+    }
+
+    #[test]
+    fn the_present_moment_lies_between_two_looks_at_how_long_the_machine_is_up() {
+        let uptime = || {
+            let text = std::fs::read_to_string("/proc/uptime").unwrap();
+            Duration::from_secs_f64(text.split(' ').next().unwrap().parse().unwrap())
+        };
+        // The file has hundredths of a second, cut.
+        let (before, now, after) = (uptime(), Moment::now().uptime(), uptime());
+        assert!(before <= now + Duration::from_millis(1) && now <= after + Duration::from_millis(11));
+    }
+
+    #[test]
     fn moments_do_not_wrap() {
         assert_eq!(Moment::after_boot(Duration::MAX) + Duration::MAX, Moment(u64::MAX));
         assert_eq!(Moment(5) - Duration::from_secs(1), Moment(0));

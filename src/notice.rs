@@ -236,6 +236,8 @@ mod tests {
         assert!(doubts(Kind::SpotInterruption, "2026-11-22T20:38:43Z"));
         assert!(!doubts(Kind::SpotInterruption, "2026-11-22T20:35:43Z"));
         assert!(!doubts(Kind::SpotInterruption, "2026-11-22T20:34:00Z"));
+        assert!(!doubts(Kind::SpotInterruption, "2026-11-22T20:36:13Z"));
+        assert!(doubts(Kind::SpotInterruption, "2026-11-22T20:36:13.001Z"));
         assert!(doubts(Kind::Maintenance, "2026-11-22T20:33:00Z"));
         assert!(!doubts(Kind::Maintenance, "2026-12-22T20:33:00Z"));
         assert!(!doubts(Kind::RebalanceRecommendation, "2026-11-22T20:33:00Z"));

@@ -219,3 +219,18 @@ pub struct LocalDrainWritten {
     #[serde(default)]
     pub blind_until: Option<Timestamp>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+
+    #[test]
+    fn what_is_no_record_is_told_in_one_line() {
+        for (text, why) in [
+            ("", "EOF while parsing a value at line 1 column 0"),
+            ("{\n}", "missing field `version` at line 2 column 1"),
+        ] {
+            assert_eq!(read(text.as_bytes()), Err(why.to_owned()));
+        }
+    }
+}

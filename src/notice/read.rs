@@ -236,6 +236,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_odd_is_told_in_a_few_words() {
+        let long = "x".repeat(50);
+        let body = format!(r#"{{"action":"{long}","time":"{long}"}}"#);
+        let doubt = reading(Kind::SpotInterruption, &body).unwrap().there[0].doubt.clone().unwrap();
+        let short = "x".repeat(40);
+        let action = format!("its action \"{short}\" is unknown and taken as terminate");
+        assert_eq!(doubt, format!("{action}; its time \"{short}\" cannot be read, two minutes are assumed"));
+        let error = reading(Kind::SpotInterruption, "<html>").unwrap_err().to_string();
+        assert!(error.contains("answered \"<html>\" where a JSON object is due"), "{error}");
+    }
+
+    #[test]
     fn a_rebalance_recommendation_tells_when_it_was_given() {
         let time = Some("2020-10-27T08:22:00.000Z".to_owned());
         let body = r#"{"noticeTime":"2020-10-27T08:22:00Z"}"#;

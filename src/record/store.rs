@@ -273,6 +273,49 @@ mod tests {
         fs::remove_dir_all(folder).unwrap();
     }
 
+    /// The text of a record of that boot, so many seconds after it.
+    fn text(boot_id: &str, boottime_seconds: f64) -> Vec<u8> {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus/record/response-1");
+        let mut record: serde_json::Value = serde_json::from_slice(&fs::read(corpus).unwrap()).unwrap();
+        record["clock"]["boot_id"] = boot_id.into();
+        record["clock"]["boottime_seconds"] = boottime_seconds.into();
+        serde_json::to_vec(&record).unwrap()
+    }
+
+    #[test]
+    fn of_this_boots_records_the_latest_by_the_clock_that_nobody_sets_is_the_newest() {
+        // Names are times of day; the second is that of a clock that was set back.
+        for (records, newest) in [
+            ([("this", 10.0), ("this", 20.0), ("this", 30.0)], ("this", 30.0)),
+            ([("this", 10.0), ("this", 30.0), ("this", 20.0)], ("this", 30.0)),
+            ([("this", 10.0), ("this", 5.0), ("other", 90.0)], ("this", 10.0)),
+            ([("other", 95.0), ("other", 99.0), ("this", 20.0)], ("this", 20.0)),
+            ([("other", 95.0), ("other", 99.0), ("other", 20.0)], ("other", 20.0)),
+        ] {
+            let folder = folder();
+            let store = Store::new(&folder);
+            for (hour, (boot_id, seconds)) in records.into_iter().enumerate() {
+                store.write(&format!("20261122T{hour:02}0000Z"), &text(boot_id, seconds)).unwrap();
+            }
+            let found = store.newest("this").record.unwrap().clock;
+            assert_eq!((found.boot_id.as_str(), found.boottime_seconds), newest, "{records:?}");
+            fs::remove_dir_all(folder).unwrap();
+        }
+    }
+
+    #[test]
+    fn no_folder_is_no_record_and_one_that_cannot_be_read_is_told() {
+        let folder = folder();
+        let newest = Store::new(&folder).newest("this");
+        assert!(newest.record.is_none() && newest.troubles.is_empty(), "{newest:?}");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("responses"), "no folder").unwrap();
+        let troubles = Store::new(&folder).newest("this").troubles;
+        let told = format!("cannot read the records in {}/responses: ", folder.display());
+        assert!(troubles.len() == 1 && troubles[0].to_string().starts_with(&told), "{troubles:?}");
+        fs::remove_dir_all(folder).unwrap();
+    }
+
     #[test]
     fn a_broken_record_is_set_aside_and_named() {
         let folder = folder();
