@@ -232,6 +232,7 @@ fn the_variables_of_the_aws_sdks_count() {
     let mode = |mode| with_environment(&[("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", mode)]);
     assert_eq!(mode("ipv6").settings.imds.endpoint, "http://[fd00:ec2::254]");
     assert_eq!(mode("IPv4").settings.imds.endpoint, "http://169.254.169.254");
+    assert!(mode("IPv4").problems.is_empty());
     assert_eq!(mode("").settings.imds.endpoint, "http://169.254.169.254");
     let wrong = mode("IPv5");
     assert_eq!(wrong.settings, config::built_in());
@@ -282,6 +283,7 @@ fn a_broken_variable_is_left_out_and_told() {
             "1s",
             "[hooks.timeouts] is 1s; it must be a table: { \"NAME\" = \"30s\" }",
         ),
+        ("SPOT_GUARD_CONFIG_HOOKS_TIMEOUTS", "5", "[hooks.timeouts] is 5; it must be a table: { \"NAME\" = \"30s\" }"),
         (
             "SPOT_GUARD_CONFIG_HOOKS_TIMEOUTS",
             "{ a = \"1s\", b = 1 }",
@@ -357,6 +359,50 @@ fn what_cannot_be_read_to_its_end_is_not_waited_for() {
             "pipe.toml: cannot be read: it is no regular file",
         ]
     );
+}
+
+#[test]
+fn of_256_files_all_are_read_and_of_more_none() {
+    let root = Folder::new("config");
+    for file in 0..256 {
+        write(root.path(), &format!("etc/spot-guard/config.d/{file}.toml"), "");
+    }
+    let loaded = config::load(&sources(root.path()));
+    assert_eq!((loaded.files.len(), loaded.problems.len()), (256, 0));
+    write(root.path(), "etc/spot-guard/config.d/256.toml", "");
+    let loaded = config::load(&sources(root.path()));
+    let told: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+    let own = root.path().join("etc/spot-guard/config.d");
+    assert_eq!(
+        (loaded.files.len(), told),
+        (0, vec![format!("{}: cannot be read: more than 256 files", own.display())])
+    );
+}
+
+#[test]
+fn a_folder_that_is_none_is_told() {
+    let root = Folder::new("config");
+    write(root.path(), "etc/spot-guard/config.d", "");
+    assert_eq!(config::load(&sources(root.path())).problems.len(), 1);
+}
+
+#[test]
+fn of_many_errors_a_hundred_are_told_and_how_many_more_there_are() {
+    for (errors, told, last) in [(100, 100, "unknown key"), (150, 101, "50 more errors")] {
+        let root = Folder::new("config");
+        let lines: Vec<String> = (0..errors).map(|line| format!("key-{line} = 1\n")).collect();
+        write(root.path(), "etc/spot-guard/config.toml", &lines.concat());
+        let problems = config::load(&sources(root.path())).problems;
+        assert_eq!(problems.len(), told);
+        assert!(problems.last().unwrap().to_string().contains(last), "{:?}", problems.last());
+    }
+}
+
+#[test]
+fn the_longest_limits_are_a_day() {
+    let limit = |value| with_environment(&[("SPOT_GUARD_CONFIG_DRAIN_GRACE_PERIOD_LIMIT", value)]);
+    assert_eq!(limit("24h").settings.drain.grace_period_limit, Some(Duration::from_secs(86_400)));
+    assert_eq!(limit("24h1ms").problems.len(), 1);
 }
 
 #[test]

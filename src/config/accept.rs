@@ -222,6 +222,8 @@ mod tests {
             read(&["spot=going:NoSchedule", "example.com/spot:NoExecute"]),
             Ok(vec![taint("spot", "going", "NoSchedule"), taint("example.com/spot", "", "NoExecute")])
         );
+        let each_effect = ["a:NoSchedule", "a:NoExecute", "b:NoSchedule"];
+        assert_eq!(read(&each_effect).map(|taints| taints.len()), Ok(3));
         let refused = [
             (&["spot=going"][..], r#""spot=going" needs an effect, such as "KEY=VALUE:NoSchedule""#),
             (&["spot:NoSchedul"], r#"unknown effect "NoSchedul"; did you mean "NoSchedule"?"#),
@@ -244,6 +246,7 @@ mod tests {
             Err(r#"it must be drain, cordon or off; did you mean "drain"?"#.to_owned())
         );
         assert_eq!(word(&written("x"), &known), Err("it must be drain, cordon or off".to_owned()));
+        assert_eq!(word(&written("x"), &known[..1]), Err("it must be drain".to_owned()));
         assert_eq!(word(&Value::Bool(true), &known), Err("it must be text in quotes".to_owned()));
     }
 

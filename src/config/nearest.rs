@@ -56,6 +56,8 @@ mod tests {
             ("foo", None),
             ("on", None),
             ("colour", None),
+            ("pol-intervl", Some("poll-interval")),
+            ("switched-off", None),
             ("", None),
         ];
         for (word, meant) in rows {

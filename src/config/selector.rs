@@ -310,6 +310,7 @@ mod tests {
             ("size>3", "size=4", true),
             ("size > 3", "size=3", false),
             ("size<3", "size=2", true),
+            ("size<3", "size=3", false),
             ("size<3", "size=small", false),
             ("size<3", "", false),
             ("app=web,tier!=db,!skip", "app=web", true),
@@ -320,6 +321,7 @@ mod tests {
         for (selector, with, selected) in rows {
             let parsed = Selector::parse(selector).unwrap_or_else(|e| panic!("{selector}: {e}"));
             assert_eq!(parsed.matches(&labels(with)), selected, "{selector} on {{{with}}}");
+            assert_eq!([parsed.to_string(), String::from(parsed)], [selector.trim(); 2]);
         }
     }
 

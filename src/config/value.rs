@@ -114,6 +114,13 @@ mod tests {
     }
 
     #[test]
+    fn of_a_long_text_the_first_sixty_characters_are_shown() {
+        for (length, shown) in [(60, "é".repeat(60)), (61, "é".repeat(60) + "…")] {
+            assert_eq!(cut(&"é".repeat(length)), shown);
+        }
+    }
+
+    #[test]
     fn what_no_setting_takes_is_kept_as_it_was_written() {
         for text in ["30", "1.5", "2026-11-22", "[1, 2]", "[\"a\", true]", "{a = 1}"] {
             assert_eq!(read(text), Value::Other(text.to_owned()));
