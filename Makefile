@@ -8,6 +8,9 @@ cache      := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/spot-guard-tests
 target_dir := $(or $(CARGO_TARGET_DIR),target)
 musl       := $(shell uname -m)-unknown-linux-musl
 scripts    := .ci/run $(shell git grep -lE '^\#!.*sh$$' -- tests packaging examples 2>/dev/null)
+# What decides and does no I/O, with the configuration and the record's folder.
+core       := src/notice.rs src/notice/read.rs src/moment.rs src/response/**/*.rs src/hooks/{steps,phase,environment}.rs \
+		src/record.rs src/record/store.rs src/config/**/*.rs
 phases     := notice during pre-drain local-drain post-drain uncordon
 
 # Tests wait most of the time, for windows of half a minute: many at once, however few processors there are.
@@ -16,7 +19,7 @@ export RUST_TEST_THREADS ?= 8
 # What `make install` installs.
 BINARY ?= $(target_dir)/$(musl)/release/spot-guard
 
-.PHONY: help build release install demo check test test-all simulate figures soak fuzz clean
+.PHONY: help build release install demo check test test-all simulate figures soak fuzz mutants clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | column -t -s $$'\t'
@@ -74,6 +77,10 @@ soak: release ## MINUTES (60) beside everything that fails, in turn: does the da
 
 fuzz: ## feed TARGET (empty: all in turn) of tests/fuzz with what libFuzzer makes up, for SECONDS (60) each
 	tests/fuzz/run "$(TARGET)" "$(or $(SECONDS),60)"
+
+mutants: ## change what decides in one place after another, in FILE (empty: all of it); which changes does no test notice? Takes hours
+	cargo mutants $(patsubst %,-f '%',$(or $(FILE),$(core))) -e 'src/response/driver/**' -e 'src/response/tests/**' \
+		--output $(target_dir) --profile simulation -- --locked --lib --test simulation --test corpora --test 'config*'
 
 clean: ## remove what was built here; the tests' cache outside the tree stays
 	cargo clean
