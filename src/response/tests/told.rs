@@ -95,6 +95,19 @@ fn volumes_that_are_left_at_the_deadline_are_named() {
 }
 
 #[test]
+fn volumes_are_not_said_to_be_left_where_a_restart_has_not_seen_the_pods_again() {
+    let mut world = World::new();
+    world.pod("db", 30, 2).pod.claims = vec!["web/data".into()];
+    world.node.volumes = vec!["vol-data".into()];
+    world.interrupt(60);
+    world.run(10.0);
+    world.outages = vec![(at(10.0), at(1000.0))];
+    world.restart();
+    world.run(64.0);
+    assert_eq!(world.guard.record().unwrap().errors, [""; 0]);
+}
+
+#[test]
 fn where_hooks_cannot_be_looked_for_pods_are_asked_and_no_volumes_are_missed() {
     let mut world = World::new();
     world.hooks_are_found = false;
