@@ -136,6 +136,8 @@ impl Posted {
     fn changes(&mut self, sighting: Sighting, deadline: Deadline, now: Moment, responses: &Responses) {
         let was_due = self.due(responses) <= now;
         let seen = self.sighting.seen;
+        // One that was answered gets no new deadline because its time has passed.
+        let deadline = if deadline.overdue && self.state != State::Open { self.deadline } else { deadline };
         (self.sighting, self.deadline, self.noted) = (Sighting { seen, ..sighting }, deadline, false);
         // A scheduled event that was put off is answered when its time comes again.
         if was_due && now < self.due(responses) {

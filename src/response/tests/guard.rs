@@ -4,7 +4,7 @@ use super::world::{World, at, ms, s};
 use crate::config::Reaction;
 use crate::hooks::Phase;
 use crate::instance::Instance;
-use crate::notice::InstanceAction;
+use crate::notice::{InstanceAction, Kind};
 use crate::objects::Standing;
 use crate::response::{Event, State};
 
@@ -38,7 +38,7 @@ fn what_it_does_is_said_in_one_line() {
         (7.0, "responding", "terminate in 113 s; draining, 2 of 2 pods left"),
         (20.0, "responding", "terminate in 100 s; draining, 1 of 2 pods left"),
         (60.0, "done", "terminate in 60 s; all done"),
-        (126.0, "watching", "outlived a notice"),
+        (126.0, "watching", "watching for notices; node n1 is ready; it stays cordoned; there is a spot interruption"),
     ];
     for (second, state, expected) in story {
         world.run(second);
@@ -62,7 +62,7 @@ fn the_latest_that_is_known_of_the_instance_counts_and_is_written_down() {
 fn a_notice_that_stays_after_its_deadline_or_is_ignored_is_told_once() {
     let told = ["the machine still runs", "ignored, as configured"];
     for (reaction, once) in [(Reaction::Drain, told[0]), (Reaction::Ignore, told[1])] {
-        let mut world = World::with_settings(|settings| settings.spot_interruption = reaction);
+        let mut world = World::with_settings(|settings| settings.responses.spot_interruption.reaction = reaction);
         world.interrupt(120);
         world.run(126.0);
         for _ in 0..3 {
@@ -78,11 +78,12 @@ fn a_notice_that_stays_after_its_deadline_or_is_ignored_is_told_once() {
 fn a_notice_that_has_been_gone_for_less_than_five_minutes_is_the_same() {
     let mut world = World::new();
     world.interrupt(120);
+    world.feed(Event::Polled(Kind::SpotInterruption));
     world.run(126.0);
-    for (gone, responds) in [(0.0, false), (299.9, false), (300.0, true)] {
+    for (gone, forgotten) in [(0.0, false), (299.9, false), (300.0, true)] {
         world.now = at(130.0 + gone);
-        world.feed(Event::Unnoticed);
-        assert_eq!(world.guard.words(world.now).contains("watching"), responds, "{gone}");
+        world.feed(Event::Polled(Kind::SpotInterruption));
+        assert_eq!(world.said.iter().any(|line| line == "the spot interruption is gone"), forgotten, "{gone}");
     }
 }
 

@@ -96,7 +96,7 @@ fn a_wave_that_has_not_started_when_the_api_server_is_back_never_does() {
     let names: Vec<String> = world.hook_runs().into_iter().map(|(_, name)| name).collect();
     assert_eq!(names, ["local-drain/50-containers end"]);
     let wave = written(&world, "50-containers");
-    assert!(wave.stopped && wave.reason.as_deref() == Some("the API server is back"), "{wave:?}");
+    assert!(wave.stopped && wave.reason.as_deref() == Some("it is no longer needed"), "{wave:?}");
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn only_what_will_be_refused_again_is_left_out_of_the_next_patch() {
 
 #[test]
 fn a_cordon_alone_asks_for_no_label_and_owns_none() {
-    let mut world = World::with_settings(|settings| settings.spot_interruption = Reaction::Cordon);
+    let mut world = World::with_settings(|settings| settings.responses.spot_interruption.reaction = Reaction::Cordon);
     world.patch_refusals = vec![403];
     world.interrupt(120);
     world.run(2.0);

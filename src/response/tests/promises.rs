@@ -645,7 +645,7 @@ fn the_last_words_of_a_watch_that_was_replaced_do_not_take_the_place_of_the_next
 fn an_api_server_that_is_a_second_away_is_slow_and_not_silent() {
     let mut world = World::new();
     world.round_trip = ms(1050);
-    for index in 0..40 {
+    for index in 0..39 {
         world.pod(&format!("web-{index:02}"), 8, 2);
     }
     // One whose force time is over before its eviction is answered.

@@ -50,13 +50,13 @@ fn the_story_of_a_response() {
             &format!("response 20261122T203343Z: {summary}; 56.2 s to spare"),
         ]
     );
-    let notice = "EC2 is going to terminate this instance; 120.0 s left";
+    let notice = "EC2 is going to terminate this instance";
     assert_eq!(
         told(&world),
         [
-            format!("condition SpotInterruption: {notice}"),
-            format!("event SpotInterruption: {notice}, true"),
-            "event Cordon: cordoned by spot-guard: the instance is going to be taken away, false".to_owned(),
+            format!("condition SpotInterruption: {notice}; deadline 2026-11-22T20:35:43.000Z"),
+            format!("event SpotInterruption: {notice}; 120.0 s left, true"),
+            "event Cordon: cordoned by spot-guard: spot interruption (terminate), false".to_owned(),
             format!("event DrainStarted: {count}, false"),
             format!("event DrainFinished: {summary}, false"),
         ]
@@ -135,13 +135,14 @@ fn who_only_observes_tells_and_without_a_cluster_nobody_is_told() {
         (Standing::Ready { node_name: "n1".into(), doubt: None }, true),
         (Standing::None("no kubeconfig".into()), false),
     ] {
-        let mut world = World::with_settings(|settings| settings.spot_interruption = Reaction::Observe);
+        let mut world =
+            World::with_settings(|settings| settings.responses.spot_interruption.reaction = Reaction::Observe);
         world.feed(Event::Standing(standing));
         world.notice(InstanceAction::Terminate, 120.0);
         world.run(10.0);
         assert_eq!(!told(&world).is_empty(), tells, "{:?}", told(&world));
-        assert_eq!(world.guard.state(), State::Done, "there is nothing to wait for");
-        assert_eq!(world.guard.record().unwrap().outcome, Some(ResponseOutcome::Complete));
+        assert_eq!(world.guard.state(), State::Watching, "there is nothing to wait for");
+        assert_eq!(world.closed[0].outcome, Some(ResponseOutcome::Complete));
         let end = "response 20261122T203343Z: done; 120.0 s to spare";
         assert!(said(&world).contains(&end), "{:?}", said(&world));
     }
