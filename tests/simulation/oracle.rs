@@ -24,6 +24,9 @@ const ROUND_TRIPS: Ms = 3;
 /// Two more to pass over a budget: an eviction that is refused, and the mark that it is a disruption.
 const PAST_A_BUDGET: Ms = 2;
 
+/// A response is over so long after its deadline.
+const CLOSED_AFTER: Ms = 5_000;
+
 /// Requests a second for anything but pods; there are always fewer.
 const MOST_IN_A_SECOND: usize = 30;
 
@@ -205,6 +208,9 @@ impl Oracle<'_> {
         if world.history.knew_stopping.get(&(life, uid.clone())).is_some_and(|since| *since < at) {
             return Some(format!("{uid} was asked at {at} ms, and was known to be stopping"));
         }
+        if self.is_another_response(at) {
+            return None;
+        }
         if at > self.timeline.deadline().at {
             return Some(format!("{uid} was asked at {at} ms, after the deadline"));
         }
@@ -214,6 +220,11 @@ impl Oracle<'_> {
             return Some(format!("{uid} was deleted at {at} ms, before its force time"));
         }
         None
+    }
+
+    /// A machine that outlives its interruption responds to what else stands.
+    fn is_another_response(&self, moment: Ms) -> bool {
+        self.world.scenario.other.is_some() && moment >= self.timeline.deadline().at + CLOSED_AFTER
     }
 
     /// A daemon that is not there, or gets no processor, can do nothing; after that it is a moment late.
@@ -230,7 +241,11 @@ impl Oracle<'_> {
             Some(at) if at <= end + 50 => {}
             ended => broken.push(format!("the response was to end by {end} ms, and did at {ended:?}")),
         }
-        let beyond = self.world.history.hook_starts.iter().find(|hook| hook.ends > self.timeline.known(hook.at).at);
+        let first_seen = self.timeline.first_seen();
+        // What began for another notice before is stopped at the new deadline.
+        let starts = self.world.history.hook_starts.iter();
+        let for_this = starts.filter(|hook| hook.at >= first_seen && !self.is_another_response(hook.at));
+        let beyond = for_this.into_iter().find(|hook| hook.ends > self.timeline.known(hook.at).at);
         broken.extend(beyond.map(|hook| format!("{}/{} had time beyond the deadline", hook.phase.name(), hook.name)));
     }
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use spot_guard::config::{self, Settings};
+use spot_guard::config::{self, Reaction, Settings};
 use spot_guard::hooks::Phase;
-use spot_guard::notice::InstanceAction;
+use spot_guard::notice::{InstanceAction, Kind};
 
 /// Milliseconds after the moment at which EC2 announces the interruption.
 pub type Ms = u64;
@@ -29,10 +29,11 @@ pub enum Class {
     Stalls,
     BrokenDisk,
     StrangeNotices,
+    TwoNotices,
     ManyAtOnce,
 }
 
-pub const CLASSES: [Class; 17] = [
+pub const CLASSES: [Class; 18] = [
     Class::Calm,
     Class::LateNotice,
     Class::Hibernation,
@@ -49,6 +50,7 @@ pub const CLASSES: [Class; 17] = [
     Class::Stalls,
     Class::BrokenDisk,
     Class::StrangeNotices,
+    Class::TwoNotices,
     Class::ManyAtOnce,
 ];
 
@@ -142,6 +144,8 @@ pub struct Scenario {
     pub date_header: bool,
     /// The polls after the first sight, one a second.
     pub polls: Vec<Poll>,
+    /// A notice of another kind, with a later deadline, and when it is first seen.
+    pub other: Option<(Kind, Ms)>,
     pub pods: Vec<PodPlan>,
     pub budgets: Vec<Budget>,
     pub links: Vec<Stretch>,
@@ -180,6 +184,9 @@ impl Scenario {
         if class == Class::Hibernation || (all && rng.u8(..20) == 0) {
             scenario.action = InstanceAction::Hibernate;
         }
+        if is(&mut rng, Class::TwoNotices) {
+            scenario.have_another_notice(&mut rng);
+        }
         let end = scenario.seen + 120_000;
         for (one, draw) in LINKS {
             if is(&mut rng, *one) {
@@ -212,6 +219,19 @@ impl Scenario {
         scenario
     }
 
+    /// Before the interruption one that passes over no budget: its force times are not the interruption's.
+    fn have_another_notice(&mut self, rng: &mut Rng) {
+        let response = &mut self.settings.responses.rebalance_recommendation;
+        response.reaction = [Reaction::Observe, Reaction::Cordon, Reaction::Drain][rng.usize(..3)];
+        self.other = Some(if rng.bool() {
+            let before = rng.u64(1..40_000);
+            self.seen += before;
+            ([Kind::ByHand, Kind::RebalanceRecommendation][rng.usize(..2)], self.seen - before)
+        } else {
+            (Kind::ALL[rng.usize(1..Kind::ALL.len())], self.seen + rng.u64(..100_000))
+        });
+    }
+
     fn calm(seed: u64, class: Class, rng: &mut Rng) -> Scenario {
         let budgets: Vec<Budget> = (0..rng.usize(..4)).map(|_| budget(rng)).collect();
         let most = if rng.u8(..10) == 0 { 120 } else { 24 };
@@ -225,6 +245,7 @@ impl Scenario {
             seen: rng.u64(..1000),
             date_header: rng.u8(..5) > 0,
             polls: vec![Poll::Notice; 130],
+            other: None,
             pods,
             budgets,
             links: vec![Stretch { from: 0, link: Link::Answers { round_trip } }],

@@ -32,6 +32,8 @@ const MOST_STEPS: usize = 200_000;
 #[derive(Clone, Debug)]
 pub(crate) enum Due {
     Poll(usize),
+    /// Of the other notice.
+    OtherPoll(Kind),
     Tell(u64, Box<Event>),
     Arrives { life: u64, number: u64, request: Request, connected: Ms, afresh: bool },
     LinkChanges,
@@ -141,6 +143,11 @@ impl World {
         for index in 0..self.scenario.polls.len() {
             self.at(self.scenario.seen + 1000 * index as Ms, Due::Poll(index));
         }
+        if let Some((kind, from)) = self.scenario.other {
+            // By hand it is said once; the others are seen again and again.
+            let times = if kind == Kind::ByHand { 1 } else { 40 };
+            (0..times).for_each(|time| self.at(from + 5000 * time, Due::OtherPoll(kind)));
+        }
         for index in 0..self.scenario.links.len() {
             self.at(self.scenario.links[index].from, Due::LinkChanges);
         }
@@ -195,6 +202,7 @@ impl World {
     fn happen(&mut self, due: Due) {
         match due {
             Due::Poll(index) => self.poll(index),
+            Due::OtherPoll(kind) => self.poll_other(kind),
             Due::Tell(life, event) => self.tell(life, *event),
             Due::Arrives { life, number, request, connected, afresh } => {
                 self.serve(life, number, request, connected, afresh)
@@ -272,6 +280,25 @@ impl World {
         let sighting = self.sighting(action, moved);
         self.history.sightings.push((self.now, sighting.clone()));
         self.feed(Event::Noticed(sighting));
+    }
+
+    fn poll_other(&mut self, kind: Kind) {
+        if self.guard.is_none() || self.stalled_until().is_some() {
+            return;
+        }
+        let from = self.scenario.other.map_or(self.now, |(_, from)| from);
+        let (action, ends) = match kind {
+            Kind::ByHand => (InstanceAction::None, Some(from + 400_000)),
+            Kind::Maintenance => (InstanceAction::Reboot, Some(from + 500_000)),
+            Kind::AutoscalingTermination => (InstanceAction::Terminate, None),
+            _ => (InstanceAction::None, Some(from)),
+        };
+        let (clock, seen) = (clock(), moment(self.now));
+        let time = ends.map(|ends| clock.timestamp(moment(ends)));
+        let event_id = (kind == Kind::Maintenance).then(|| "instance-event-1".to_owned());
+        let date = clock.timestamp(seen);
+        self.feed(Event::Noticed(Sighting { kind, action, event_id, time, date, seen, doubt: None }));
+        self.feed(Event::Polled(kind));
     }
 
     fn sighting(&self, action: InstanceAction, moved: i64) -> Sighting {
