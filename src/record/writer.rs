@@ -1,5 +1,6 @@
 //! Writes records on a thread of its own, so that a slow disk holds nobody up.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{io, thread};
@@ -13,8 +14,8 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// A write that takes longer is told as trouble: the disk may hang.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Writes the latest state of a record: one that was not begun when the next came is never written, and one that could
-/// not be written is tried again until it is, or there is a newer one.
+/// Writes the latest state of each record: one that was not begun when the next of the same record came is never
+/// written, and one that could not be written is tried again until it is, or there is a newer one.
 pub struct Writer(Arc<Desk>);
 
 /// What the thread and the others share.
@@ -26,7 +27,10 @@ struct Desk {
 
 #[derive(Default)]
 struct Papers {
-    next: Option<Work>,
+    /// One for each record.
+    waiting: VecDeque<Work>,
+    /// Something came since the last one was taken.
+    fresh: bool,
     /// When the work began that is not over.
     busy_since: Option<Moment>,
 }
@@ -39,6 +43,12 @@ enum Work {
         id: String,
         text: Vec<u8>,
     },
+}
+
+impl Work {
+    fn is_of(&self, record: &str) -> bool {
+        matches!(self, Work::Write { id, .. } if id == record)
+    }
 }
 
 impl Writer {
@@ -57,7 +67,10 @@ impl Writer {
 
     /// Hands over the latest state.
     pub fn write(&self, revision: u64, id: String, text: Vec<u8>) {
-        self.0.papers().next = Some(Work::Write { revision, id, text });
+        let mut papers = self.0.papers();
+        papers.waiting.retain(|work| !work.is_of(&id) && !matches!(work, Work::TryOut));
+        papers.waiting.push_back(Work::Write { revision, id, text });
+        papers.fresh = true;
         self.0.arrived.notify_one();
     }
 
@@ -78,7 +91,11 @@ fn work_on(store: &Store, desk: &Desk, tell: impl Fn(u64, Result<(), Error>)) {
         desk.papers().busy_since = None;
         let again = result.is_err();
         tell(revision, result);
-        work = if again { desk.next_within(AGAIN_AFTER).unwrap_or(work) } else { desk.next() };
+        if again {
+            desk.put_back(work);
+            desk.rest();
+        }
+        work = desk.next();
     }
 }
 
@@ -90,16 +107,30 @@ impl Desk {
 
     fn next(&self) -> Work {
         loop {
-            let waited = self.arrived.wait_while(self.papers(), |papers| papers.next.is_none());
-            if let Some(work) = waited.unwrap_or_else(PoisonError::into_inner).next.take() {
+            let waited = self.arrived.wait_while(self.papers(), |papers| papers.waiting.is_empty());
+            let mut papers = waited.unwrap_or_else(PoisonError::into_inner);
+            papers.fresh = false;
+            if let Some(work) = papers.waiting.pop_front() {
                 return work;
             }
         }
     }
 
-    fn next_within(&self, time: Duration) -> Option<Work> {
-        let waited = self.arrived.wait_timeout_while(self.papers(), time, |papers| papers.next.is_none());
-        waited.unwrap_or_else(PoisonError::into_inner).0.next.take()
+    /// What could not be written is next again, unless there is something newer of that record.
+    fn put_back(&self, work: Work) {
+        let mut papers = self.papers();
+        let overtaken = match &work {
+            Work::TryOut => !papers.waiting.is_empty(),
+            Work::Write { id, .. } => papers.waiting.iter().any(|other| other.is_of(id)),
+        };
+        if !overtaken {
+            papers.waiting.push_front(work);
+        }
+    }
+
+    /// Until it is time to try again, or something comes.
+    fn rest(&self) {
+        drop(self.arrived.wait_timeout_while(self.papers(), AGAIN_AFTER, |papers| !papers.fresh));
     }
 }
 
@@ -137,9 +168,14 @@ mod tests {
         assert_eq!(next(&told), (1, false), "tried again");
         writer.write(2, "a".into(), b"new".to_vec());
         assert_eq!(next(&told), (2, false), "the newer one instead");
+        writer.write(3, "b".into(), b"another".to_vec());
         fs::remove_file(&in_the_way).unwrap();
-        assert_eq!(next(&told), (2, true));
+        let mut written: Vec<u64> =
+            (0..10).map(|_| next(&told)).filter(|(_, ok)| *ok).map(|told| told.0).take(2).collect();
+        written.sort_unstable();
+        assert_eq!(written, [2, 3], "the latest of each record");
         assert_eq!(fs::read(in_the_way.join("a.json")).unwrap(), b"new");
+        assert_eq!(fs::read(in_the_way.join("b.json")).unwrap(), b"another");
         assert!(!writer.hangs(Moment::now() + Duration::from_secs(60)));
         fs::remove_dir_all(state).unwrap();
     }

@@ -41,7 +41,10 @@ pub enum Action {
         revision: u64,
     },
     /// Write the record of a response that is over.
-    WriteClosed(Box<Record>),
+    WriteClosed {
+        revision: u64,
+        record: Box<Record>,
+    },
     /// Tell the journal.
     Say(Level, String),
     /// End the daemon.

@@ -344,8 +344,9 @@ impl Guard {
         let Some(mut running) = self.running.take() else { return };
         running.close(turn);
         self.numbers = running.numbers();
+        self.numbers.revision += 1;
         let record = written::write(&running);
-        turn.act(Action::WriteClosed(Box::new(record.clone())));
+        turn.act(Action::WriteClosed { revision: self.numbers.revision, record: Box::new(record.clone()) });
         if record.terms.cordons() {
             self.closed = Some(record);
         }

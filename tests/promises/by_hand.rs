@@ -57,9 +57,10 @@ fn ask(guard: &Guard, bytes: &[u8]) -> Value {
 
 /// The record of a command that ran without a daemon.
 fn only_record(setup: &Setup) -> Value {
-    let records: Vec<_> = fs::read_dir(setup.folder().join("state/responses")).unwrap().collect();
+    let files = fs::read_dir(setup.folder().join("state/responses")).unwrap().map(|entry| entry.unwrap().path());
+    let records: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "json")).collect();
     assert_eq!(records.len(), 1, "{records:?}");
-    serde_json::from_slice(&fs::read(records[0].as_ref().unwrap().path()).unwrap()).unwrap()
+    serde_json::from_slice(&fs::read(&records[0]).unwrap()).unwrap()
 }
 
 fn alone(imds: &Imds) -> Setup {

@@ -35,7 +35,13 @@ pub(crate) enum Due {
     /// Of the other notice.
     OtherPoll(Kind),
     Tell(u64, Box<Event>),
-    Arrives { life: u64, number: u64, request: Request, connected: Ms, afresh: bool },
+    Arrives {
+        life: u64,
+        number: u64,
+        request: Request,
+        connected: Ms,
+        afresh: bool,
+    },
     LinkChanges,
     Appears(usize),
     KubeletHears(usize),
@@ -44,13 +50,25 @@ pub(crate) enum Due {
     ContainersEnd(usize),
     Gone(usize),
     VolumesChange,
-    Written { life: u64, revision: u64, record: Box<Record> },
+    Written {
+        life: u64,
+        revision: u64,
+        record: Box<Record>,
+    },
     Dies(Ms),
     Rises,
     Ready(u64),
-    LocalStop { run: (u64, u64), pods: Vec<usize> },
-    LocalLook { run: (u64, u64), seen: BTreeSet<usize> },
-    LocalEnd { life: u64 },
+    LocalStop {
+        run: (u64, u64),
+        pods: Vec<usize>,
+    },
+    LocalLook {
+        run: (u64, u64),
+        seen: BTreeSet<usize>,
+    },
+    LocalEnd {
+        life: u64,
+    },
 }
 
 pub struct World {
@@ -255,7 +273,7 @@ impl World {
                 Action::StopHook { number } => self.stop_hook(number),
                 Action::KillLeftOver { .. } => {}
                 Action::Record { revision } => self.write(revision),
-                Action::WriteClosed(record) => self.write_record(0, *record),
+                Action::WriteClosed { revision, record } => self.write_record(revision, *record),
                 Action::Say(_, text) => self.history.note(self.now, Told::Said(text)),
                 Action::Exit => self.exited = true,
             }

@@ -371,7 +371,10 @@ impl Driver {
                         self.disk.write(revision, &record);
                     }
                 }
-                Action::WriteClosed(record) => self.disk.write(0, &record),
+                Action::WriteClosed { revision, record } => {
+                    self.given_out = revision;
+                    self.disk.write(revision, &record);
+                }
                 Action::Say(level, text) => log::log!(level, "{text}"),
                 Action::Exit => self.done = true,
             }

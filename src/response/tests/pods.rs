@@ -264,7 +264,7 @@ fn the_watch_ends_with_the_response() {
     world.interrupt(120);
     world.run(124.0);
     let actions = world.guard.on(Event::Tick, at(125.0), &|| unreachable!("a response runs"));
-    assert!(matches!(actions[..], [Action::EndWatch { .. }, Action::WriteClosed(_)]), "{actions:?}");
+    assert!(matches!(actions[..], [Action::EndWatch { .. }, Action::WriteClosed { .. }]), "{actions:?}");
 }
 
 #[test]

@@ -305,7 +305,7 @@ impl World {
                 }
                 Action::Say(_, text) => self.said.push(text),
                 Action::Exit => self.exited = Some(self.now),
-                Action::WriteClosed(record) => {
+                Action::WriteClosed { record, .. } => {
                     self.written.push((*record).clone());
                     self.closed.push(*record);
                 }
