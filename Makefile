@@ -56,12 +56,13 @@ test: ## all that must hold before a change lands: check, then a real control pl
 	$(MAKE) --no-print-directory check simulate release
 	tests/really cargo test --locked --test '[!n]*' -- --skip credentials_fail:: --skip away_for_half_the_window::
 
-test-all: test figures ## test, and all that takes long: a real node among it
+test-all: test ## test, and all that takes long: a real node among it, and the figures
 	tests/really cargo test --locked --test node
 	tests/really cargo test --locked --test promises -- credentials_fail:: away_for_half_the_window::
 	tests/really cargo test --locked --test promises -- --ignored
 	$(MAKE) --no-print-directory soak MINUTES=4
 	SPOT_GUARD_TEST_WHOLE_WINDOWS=1 tests/really cargo test --locked --test promises away_for_half_the_window
+	$(MAKE) --no-print-directory figures
 
 simulate: ## WORLDS (20000) made-up worlds from seed FROM (0) on against the best possible outcome; SEED=17 tells the story of one
 	SPOT_GUARD_SIMULATE_WORLDS="$(or $(WORLDS),20000)" SPOT_GUARD_SIMULATE_FROM="$(FROM)" SPOT_GUARD_SIMULATE_SEED="$(SEED)" \
