@@ -43,7 +43,8 @@ impl Driver {
     }
 
     pub(super) fn status(&self) -> Status {
-        let imds_trouble = self.imds_trouble.clone().or_else(|| self.unreadable.first());
+        let troubles: Vec<String> = self.imds_trouble.clone().into_iter().chain(self.unreadable.first()).collect();
+        let imds_trouble = (!troubles.is_empty()).then(|| troubles.join("; "));
         Status {
             version: VERSION,
             at: Timestamp::now(),
