@@ -112,7 +112,7 @@ struct ScheduledEvent {
 }
 
 /// `meta-data/events/maintenance/scheduled`: an array, empty where nothing is scheduled. An event that cannot be read
-/// takes none of the others along.
+/// takes none of the others along. The nearest comes first, so that no response begins with a later one.
 fn scheduled(body: &str, blank: &Sighting) -> Option<Reading> {
     let events: Vec<Value> = serde_json::from_str(body).ok()?;
     let mut reading = Reading::default();
@@ -122,6 +122,7 @@ fn scheduled(body: &str, blank: &Sighting) -> Option<Reading> {
             reading.doubt = Some(format!("a scheduled event cannot be read and is left out: {shown:?}"));
         }
     }
+    reading.there.sort_by_key(|sighting| sighting.time);
     Some(reading)
 }
 
@@ -304,6 +305,14 @@ mod tests {
             let read = reading(Kind::Maintenance, &body).unwrap();
             assert!(read.there.len() == 1 && read.doubt.is_some(), "{odd}");
         }
+    }
+
+    #[test]
+    fn of_several_scheduled_events_the_nearest_comes_first() {
+        let later = event("system-reboot", "active").replace("21 Jan", "22 Jan");
+        let body = format!("[{later},{},{later}]", event("instance-stop", "active"));
+        let actions: Vec<InstanceAction> = there(Kind::Maintenance, &body).into_iter().map(|seen| seen.0).collect();
+        assert_eq!(actions, [InstanceAction::Stop, InstanceAction::Reboot, InstanceAction::Reboot]);
     }
 
     #[test]
