@@ -78,7 +78,10 @@ impl WayBack {
         match event {
             Event::HooksFound(hooks) => self.found_hooks = Some(hooks),
             Event::Answered { number, answered, .. } => self.answered(turn, number, answered),
-            Event::HookStarted { number, started } => self.hooks.started(number, started),
+            Event::HookStarted { number, started } => {
+                self.hooks.started(number, started);
+                self.revisions.changed_urgently();
+            }
             Event::HookEnded { number, ended } => {
                 self.errors.extend(self.hooks.has_come_back(turn, number, ended));
                 self.revisions.changed_urgently();

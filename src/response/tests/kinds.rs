@@ -6,6 +6,7 @@ use crate::hooks::Phase;
 use crate::moment::Timestamp;
 use crate::notice::{InstanceAction, Key, Kind, Sighting};
 use crate::objects::{Node, Standing, Taint};
+use crate::process::Started;
 use crate::record::{PhaseName, Record, ResponseOutcome};
 use crate::response::{Event, Guard, Request, State};
 
@@ -566,6 +567,22 @@ fn a_restart_in_the_middle_of_the_way_back_goes_on_with_it_and_repeats_no_hook_t
     world.restart();
     world.run(10.0);
     assert_eq!(ran(&world, Phase::Uncordon), 1);
+}
+
+#[test]
+fn what_a_hook_of_the_way_back_runs_as_is_written_down_so_that_the_next_start_can_end_it() {
+    let mut world = world();
+    world.hook_takes.insert("uncordon".into(), s(20));
+    notice(&mut world, Kind::AutoscalingTermination, 0.0);
+    world.run(2.0);
+    world.feed(Event::TakenBack(Key { kind: Kind::AutoscalingTermination, event_id: None }));
+    world.run(4.0);
+    let started = Started { pid: 4711, start_time: 99 };
+    (1..10).for_each(|number| world.feed(Event::HookStarted { number, started: started.clone() }));
+    world.run(4.1);
+    let hooks = &world.written.last().unwrap().hooks;
+    let hook = hooks.iter().find(|hook| hook.phase == Phase::Uncordon).expect("it runs");
+    assert_eq!(hook.process, Some(started));
 }
 
 #[test]
