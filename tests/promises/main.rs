@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod another_instance;
+mod autoscaling;
 mod away_for_half_the_window;
 mod bad_hooks;
 mod bad_notices;
@@ -25,10 +26,12 @@ mod hooks;
 mod killed_at_each_step;
 mod late_notice;
 mod late_pod;
+mod maintenance;
 mod many_pods;
 mod metadata_service;
 mod namespace_goes_away;
 mod pods_that_do_not_go;
+mod rebalance;
 mod reload;
 mod replaced_pod;
 mod restart;
@@ -40,6 +43,7 @@ mod state_folder;
 mod taints;
 mod volumes;
 mod wall_clock;
+mod way_back;
 mod without_kubernetes;
 
 use std::time::Duration;

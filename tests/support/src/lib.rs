@@ -20,6 +20,7 @@ pub mod kubelet;
 pub mod local_drain;
 pub mod memory_group;
 pub mod network;
+pub mod node_state;
 pub mod pods;
 pub mod record;
 pub mod replicas;
