@@ -4,12 +4,15 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
+use stand_ins::faults::Faults;
+use stand_ins::imds::SPOT;
+use stand_ins::network::listen_in;
 use stand_ins::skip::skip;
 
 /// How long anything may take that is not about time itself. Far more than it needs, because the host may be busy.
@@ -32,8 +35,10 @@ pub struct Machine {
     dir: PathBuf,
     /// The machine's first process, as the host numbers it.
     first_process: String,
-    /// Removes the machine when its standard input ends.
+    /// Removes the machine when its standard input ends, and boots it once more at each line.
     boot: Child,
+    /// What that says.
+    said: BufReader<ChildStdout>,
     _turn: Turn,
 }
 
@@ -45,7 +50,7 @@ pub fn plan() -> Option<Plan> {
     };
     let name = format!("sg{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     let dir = std::env::temp_dir().join(format!("spot-guard-{name}"));
-    fs::create_dir_all(dir.join("items/meta-data/spot")).unwrap();
+    fs::create_dir_all(dir.join("items")).unwrap();
     Some(Plan { dir, name, archive: archive.into() })
 }
 
@@ -63,6 +68,12 @@ impl Plan {
     /// Puts a hook at `name` (`pre-drain.d/10-example`) whose script is `script`.
     pub fn hook(self, name: &str, script: &str) -> Plan {
         self.file(&format!("/etc/spot-guard/hooks/{name}"), 0o755, &format!("#!/bin/sh\n{script}\n"))
+    }
+
+    /// Has the metadata service serve `body` at `path` (below `/latest/`).
+    pub fn item(self, path: &str, body: &str) -> Plan {
+        put_item(&self.dir, path, body);
+        self
     }
 
     /// Lays a drop-in with `settings` over the unit's `[Service]`.
@@ -85,18 +96,43 @@ impl Plan {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut said = String::new();
-        BufReader::new(boot.stdout.take().unwrap()).read_line(&mut said).unwrap();
-        let first_process = said.strip_prefix("up ").expect("the machine did not boot").trim().to_owned();
-        let machine = Machine { dir: self.dir, first_process, boot, _turn: turn };
-        machine.wait_for("the end of the boot", || {
-            ["running", "degraded"].contains(&machine.says(&["systemctl", "is-system-running"]).trim())
-        });
+        let said = BufReader::new(boot.stdout.take().unwrap());
+        let mut machine = Machine { dir: self.dir, first_process: String::new(), boot, said, _turn: turn };
+        machine.wait_up();
         machine
     }
 }
 
 impl Machine {
+    /// Boots it once more, after it has gone off or rebooted by itself: the disk is the same, the boot id another, which
+    /// nspawn makes up for each boot.
+    pub fn boot_again(&mut self) {
+        self.wait_for("the machine's end", || self.is_off());
+        writeln!(self.boot.stdin.as_mut().unwrap(), "boot").unwrap();
+        self.wait_up();
+    }
+
+    fn wait_up(&mut self) {
+        let mut said = String::new();
+        self.said.read_line(&mut said).unwrap();
+        said.strip_prefix("up ").expect("the machine did not boot").trim().clone_into(&mut self.first_process);
+        self.wait_for("the end of the boot", || {
+            ["running", "degraded"].contains(&self.says(&["systemctl", "is-system-running"]).trim())
+        });
+    }
+
+    /// Lets the API server at `upstream` be reached on the machine, at this address, for as long as what is given back
+    /// is kept.
+    pub fn reaches(&self, upstream: &str, at: &str) -> Faults {
+        let network = fs::File::open(format!("/proc/{}/ns/net", self.first_process)).unwrap();
+        Faults::on(listen_in(&network, at), upstream)
+    }
+
+    /// Has the metadata service serve `body` at `path` (below `/latest/`) from now on.
+    pub fn serve(&self, path: &str, body: &str) {
+        put_item(&self.dir, path, body);
+    }
+
     /// What `command` writes on the machine to standard output, whatever it exits with.
     pub fn says(&self, command: &[&str]) -> String {
         let output = self.command(command).output().unwrap();
@@ -156,10 +192,7 @@ impl Machine {
     /// Lets the metadata service announce the instance's termination.
     pub fn interrupt(&self, left: Duration) {
         let time = in_whole_seconds(SystemTime::now() + left);
-        let notice = self.dir.join("items/meta-data/spot/instance-action");
-        let new = notice.with_extension("new");
-        fs::write(&new, format!(r#"{{"action":"terminate","time":"{time}"}}"#)).unwrap();
-        fs::rename(new, notice).unwrap();
+        self.serve(SPOT, &format!(r#"{{"action":"terminate","time":"{time}"}}"#));
     }
 
     /// The records on the machine, the oldest first.
@@ -221,6 +254,15 @@ impl Drop for Turn {
         *free.lock().unwrap() += 1;
         freed.notify_one();
     }
+}
+
+/// Puts an item in place as a whole: it is read at each request.
+fn put_item(dir: &Path, path: &str, body: &str) {
+    let item = dir.join("items").join(path);
+    fs::create_dir_all(item.parent().unwrap()).unwrap();
+    let new = item.with_extension("new");
+    fs::write(&new, body).unwrap();
+    fs::rename(new, item).unwrap();
 }
 
 /// RFC 3339 in whole seconds, as the metadata service writes it.

@@ -7,4 +7,5 @@
 mod boot;
 mod crash;
 mod machine;
+mod reboot;
 mod stop;

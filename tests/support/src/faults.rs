@@ -4,13 +4,14 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::libc;
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::socket::{self, setsockopt, shutdown, sockopt};
 
 /// What happens to connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +28,8 @@ enum Mode {
 /// The running proxy; it ends when this is dropped.
 pub struct Faults {
     address: SocketAddr,
+    /// Where the accept cannot be woken by a connection: what it listens on.
+    elsewhere: Option<TcpListener>,
     shared: Arc<Shared>,
 }
 
@@ -56,13 +59,22 @@ struct State {
 impl Faults {
     /// Passes everything on to `upstream` (`https://127.0.0.1:6443` or `127.0.0.1:6443`) until it is told otherwise.
     pub fn before(upstream: &str) -> Faults {
+        Faults::start(TcpListener::bind("127.0.0.1:0").expect("listen on 127.0.0.1"), None, upstream)
+    }
+
+    /// As [`Faults::before`], for what connects to this listener, which may be in another network. It refuses nothing.
+    pub fn on(listener: TcpListener, upstream: &str) -> Faults {
+        let elsewhere = listener.try_clone().expect("the same listener");
+        Faults::start(listener, Some(elsewhere), upstream)
+    }
+
+    fn start(listener: TcpListener, elsewhere: Option<TcpListener>, upstream: &str) -> Faults {
         let upstream = upstream.trim_start_matches("https://").parse().expect("an address and a port");
-        let listener = TcpListener::bind("127.0.0.1:0").expect("listen on 127.0.0.1");
         let address = listener.local_addr().expect("the address that is listened on");
         let shared = Arc::new(Shared { upstream, state: Mutex::default(), changed: Condvar::new() });
         let accepting = Arc::clone(&shared);
         thread::spawn(move || accept(listener, &accepting));
-        Faults { address, shared }
+        Faults { address, elsewhere, shared }
     }
 
     /// `https://127.0.0.1:PORT`
@@ -152,7 +164,10 @@ impl Drop for Faults {
     fn drop(&mut self) {
         self.set(Mode::Ended);
         self.reset();
-        let _ = TcpStream::connect_timeout(&self.address, Duration::from_millis(200));
+        match &self.elsewhere {
+            Some(listener) => drop(shutdown(listener.as_raw_fd(), socket::Shutdown::Both)),
+            None => drop(TcpStream::connect_timeout(&self.address, Duration::from_millis(200))),
+        }
     }
 }
 

@@ -32,6 +32,25 @@ pub struct ScheduledEvent<'a> {
     pub after: Duration,
 }
 
+impl ScheduledEvent<'_> {
+    /// The item of this event.
+    pub fn words(&self, now: OffsetDateTime) -> String {
+        let ScheduledEvent { id, code, state, after } = self;
+        let begins = now + *after;
+        let ends = begins + Duration::from_secs(1000);
+        let (begins, ends) = (day_and_time(begins), day_and_time(ends));
+        let prefix = match *state {
+            "completed" => "[Completed] ",
+            "canceled" => "[Canceled] ",
+            _ => "",
+        };
+        format!(
+            "{{\n  \"NotBefore\" : \"{begins}\",\n  \"Code\" : \"{code}\",\n  \"Description\" : \"{prefix}scheduled event\",\n  \
+             \"EventId\" : \"{id}\",\n  \"NotAfter\" : \"{ends}\",\n  \"State\" : \"{state}\"\n}}"
+        )
+    }
+}
+
 impl Imds {
     /// Announces a Spot interruption that comes `after` from now and gives back the time that the notice names (IMDS
     /// knows whole seconds only).
@@ -61,7 +80,7 @@ impl Imds {
     /// Schedules these events and no others (EC2 User Guide, "View scheduled events": each item on a line of its own,
     /// with a space before the colon).
     pub fn schedule(&self, events: &[ScheduledEvent]) {
-        let events: Vec<String> = events.iter().map(|event| self.words(event)).collect();
+        let events: Vec<String> = events.iter().map(|event| event.words(self.now())).collect();
         self.set(SCHEDULED, &format!("[ {} ]", events.join(", ")));
     }
 
@@ -79,22 +98,6 @@ impl Imds {
     /// As on an instance of no group.
     pub fn leave_group(&self) {
         self.remove(LIFECYCLE_STATE);
-    }
-
-    fn words(&self, event: &ScheduledEvent) -> String {
-        let ScheduledEvent { id, code, state, after } = event;
-        let begins = self.now() + *after;
-        let ends = begins + Duration::from_secs(1000);
-        let (begins, ends) = (day_and_time(begins), day_and_time(ends));
-        let prefix = match *state {
-            "completed" => "[Completed] ",
-            "canceled" => "[Canceled] ",
-            _ => "",
-        };
-        format!(
-            "{{\n  \"NotBefore\" : \"{begins}\",\n  \"Code\" : \"{code}\",\n  \"Description\" : \"{prefix}scheduled event\",\n  \
-             \"EventId\" : \"{id}\",\n  \"NotAfter\" : \"{ends}\",\n  \"State\" : \"{state}\"\n}}"
-        )
     }
 
     /// The time of its `Date`.
