@@ -9,6 +9,7 @@ mod autoscaling;
 mod away_for_half_the_window;
 mod bad_hooks;
 mod bad_notices;
+mod beside_others;
 mod broken_configuration;
 mod budget_never_gives_way;
 mod budget_one_at_a_time;
