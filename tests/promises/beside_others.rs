@@ -30,9 +30,10 @@ fn patch_node(world: &World, patch: &Value) {
     world.cluster.admin.patch(&format!("/api/v1/nodes/{}", world.node.name), STRATEGIC, patch).ok();
 }
 
-/// As AWS Node Termination Handler marks a node (aws-node-termination-handler `pkg/node/node.go`).
+/// As AWS Node Termination Handler marks a node that is going to reboot, and one that is interrupted
+/// (aws-node-termination-handler `pkg/node/node.go`).
 fn others_mark(world: &World) {
-    let labels = json!({"aws-node-termination-handler/action": "cordon-and-drain",
+    let labels = json!({"aws-node-termination-handler/action": "UncordonAfterReboot",
                         "aws-node-termination-handler/event-id": "spot-itn-0123456789abcdef"});
     let taint = json!({"key": "aws-node-termination-handler/spot-itn", "value": "spot-itn-0123456789abcdef",
                        "effect": "NoSchedule"});
@@ -175,7 +176,7 @@ fn the_way_back_undoes_nothing_that_others_have_put_on_the_node() {
     assert!(world.is_cordoned() && !world.is_labelled() && world.annotation().is_none());
     assert_eq!(world.taints(), ["aws-node-termination-handler/spot-itn"]);
     let labels = &world.cluster.node(&world.node)["metadata"]["labels"];
-    assert_eq!(labels["aws-node-termination-handler/action"], "cordon-and-drain");
+    assert_eq!(labels["aws-node-termination-handler/action"], "UncordonAfterReboot");
 }
 
 /// The pods that were left when post-drain began, and how long after the drain it did.

@@ -134,7 +134,11 @@ fn assert_withdrawn(world: &World, guard: &Guard) {
 #[test]
 fn one_that_is_cancelled_in_the_middle_ends_the_drain_and_the_node_comes_back() {
     let (world, guard) = in_the_middle("cancelled");
+    let before = world.count_polls(SCHEDULED);
     world.imds.schedule(&[event("instance-event-1", "canceled", 300), ODD]);
+    world.wait_back(&guard);
+    let polls = world.count_polls(SCHEDULED) - before;
+    assert!(polls < 3, "{polls} polls were needed");
     assert_withdrawn(&world, &guard);
 }
 
