@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use stand_ins::client::STRATEGIC;
 use stand_ins::guard::Guard;
+use stand_ins::imds::SPOT;
 use stand_ins::pods::PodSpec;
 use stand_ins::record;
 use stand_ins::sightings::Sightings;
@@ -79,30 +80,26 @@ fn pods_that_others_have_evicted_before_are_waited_for_and_not_asked_again() {
 
 #[test]
 fn others_who_evict_the_same_pods_at_the_same_time_are_no_trouble() {
-    let world = World::new("together", &slow_pods(20));
+    let pods: Vec<PodSpec> = PodSpec::many("web", 20).into_iter().map(|pod| pod.grace(15).stops_in(8.0)).collect();
+    let world = World::new("together", &pods);
     world.cluster.make_pod(&world.node, &PodSpec::new("db-0").grace(3).stops_in(0.5));
     world.cluster.make_budget(&world.node, "db", "db", 1, 1);
     let sightings = Sightings::of(&world.cluster, &world.node);
-    let guard = world.start(world.setup(PROGRAM));
+    let guard =
+        world.start(world.setup(PROGRAM).hook("pre-drain", "10-hold", "until [ -e $OUT/go ]; do sleep 0.1; done"));
+    world.interrupt(&guard, 40);
+    world.wait_cordoned(&guard);
+    others_cordon(&world, true);
+    others_mark(&world);
+    // The others are the first for half of the pods; then all ask for all.
+    let names: Vec<String> = world.cluster.pods(&world.node).iter().map(name).collect();
+    assert!(names[..10].iter().all(|name| matches!(others_evict(&world, name), 201 | 429)));
+    world.wait_polls(&guard, SPOT, 3, seconds(20));
     let over = AtomicBool::new(false);
     let record = thread::scope(|scope| {
-        world.interrupt(&guard, 25);
-        scope.spawn(|| {
-            others_cordon(&world, true);
-            others_mark(&world);
-        });
-        for half in 0..2 {
-            let (world, over) = (&world, &over);
-            // Each pod until it is gone, as the drain of kubectl tries.
-            scope.spawn(move || {
-                let mut names: Vec<String> = (0..20).filter(|n| n % 2 == half).map(|n| format!("web-{n}")).collect();
-                names.push("db-0".to_owned());
-                while !names.is_empty() && !over.load(Ordering::SeqCst) {
-                    names.retain(|name| others_evict(world, name) != 404);
-                }
-            });
-        }
-        let record = guard.wait_done(seconds(35));
+        scope.spawn(|| evict_until_gone(&world, names.clone(), &over));
+        fs::write(guard.out().join("go"), "").unwrap();
+        let record = guard.wait_done(seconds(50));
         over.store(true, Ordering::SeqCst);
         record
     });
@@ -113,6 +110,17 @@ fn others_who_evict_the_same_pods_at_the_same_time_are_no_trouble() {
     assert!((left - 5.0).abs() < 0.9, "db-0 was forced {left} s before the deadline");
     assert_eq!(world.count_accepted("patch nodes"), 1);
     world.assert_only_allowed_requests();
+}
+
+fn name(pod: &Value) -> String {
+    pod["metadata"]["name"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Each pod again and again, as the drain of `kubectl` tries.
+fn evict_until_gone(world: &World, mut names: Vec<String>, over: &AtomicBool) {
+    while !names.is_empty() && !over.load(Ordering::SeqCst) {
+        names.retain(|name| others_evict(world, name) != 404);
+    }
 }
 
 /// Each pod was asked once at the most, and not after it was seen to stop.

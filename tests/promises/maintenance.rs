@@ -147,9 +147,10 @@ fn one_that_is_missing_in_three_good_polls_is_cancelled_too() {
     let (world, guard) = in_the_middle("missing");
     let before = world.count_polls(SCHEDULED);
     world.imds.schedule(&[ODD]);
-    assert_withdrawn(&world, &guard);
+    world.wait_back_within(&guard, seconds(60));
     let polls = world.count_polls(SCHEDULED) - before;
     assert!(polls >= 3, "{polls} polls were enough");
+    assert_withdrawn(&world, &guard);
 }
 
 #[test]
