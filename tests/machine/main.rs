@@ -1,5 +1,5 @@
 //! The real binary under a real systemd: Debian machines in systemd-nspawn, with the metadata service at its real
-//! address. Without a cluster, so that what is seen is the daemon, its unit and its hooks.
+//! address. Where nothing else is said without a cluster, so that what is seen is the daemon, its unit and its hooks.
 //!
 //! Run by `make test`, as root; elsewhere each test says that it is skipped and why.
 #![forbid(unsafe_code)]
