@@ -1,9 +1,7 @@
 //! The node of an instance that its Auto Scaling group terminates is drained within the window, and comes back when the
 //! group wants the instance in service again.
 
-use std::fs;
-
-use stand_ins::guard::{Guard, Setup};
+use stand_ins::guard::Setup;
 use stand_ins::imds::LIFECYCLE_STATE;
 use stand_ins::pods::PodSpec;
 use stand_ins::record;
@@ -13,10 +11,6 @@ use crate::{PROGRAM, seconds};
 
 fn window(window: &str) -> String {
     format!("[responses.autoscaling-termination]\nwindow = \"{window}\"")
-}
-
-fn lines(guard: &Guard, name: &str) -> Vec<String> {
-    fs::read_to_string(guard.out().join(name)).unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
 fn tells(setup: Setup) -> Setup {
@@ -41,7 +35,7 @@ fn a_termination_is_drained_within_its_window_and_a_budget_gives_way_at_the_last
     assert!((left - 5.0).abs() < 0.9, "db-0 was forced {left} s before the deadline");
     assert!(world.is_cordoned() && world.is_labelled());
     for phase in ["notice", "post-drain"] {
-        assert_eq!(lines(&guard, phase), ["autoscaling-termination terminate"], "{phase}");
+        assert_eq!(guard.told(phase), ["autoscaling-termination terminate"], "{phase}");
     }
     world.assert_only_allowed_requests();
 }
@@ -77,8 +71,8 @@ fn in_service_again_in_the_middle_ends_the_drain_and_the_node_comes_back() {
     world.wait_event(&guard, "Uncordon", "");
     assert_eq!(record["outcome"], "withdrawn", "{record:#}");
     world.assert_back();
-    assert_eq!(lines(&guard, "uncordon"), ["autoscaling-termination terminate"]);
-    assert_eq!(lines(&guard, "post-drain"), [""; 0]);
+    assert_eq!(guard.told("uncordon"), ["autoscaling-termination terminate"]);
+    assert_eq!(guard.told("post-drain"), [""; 0]);
     assert!(world.cluster.pod(&world.node, "db-0").is_some());
     world.assert_only_allowed_requests();
 }
@@ -97,7 +91,7 @@ fn in_service_again_afterwards_brings_the_node_back_and_the_next_termination_is_
     world.wait_event(&guard, "Uncordon", "");
     assert_eq!((&record["id"], &record["outcome"]), (&first["id"], &"complete".into()), "{record:#}");
     world.assert_back();
-    assert_eq!(lines(&guard, "uncordon").len(), 1);
+    assert_eq!(guard.told("uncordon").len(), 1);
 
     world.cluster.make_pod(&world.node, &PodSpec::new("web-1").grace(5).stops_in(0.5));
     world.imds.set_lifecycle_state("Terminated");
@@ -105,5 +99,5 @@ fn in_service_again_afterwards_brings_the_node_back_and_the_next_termination_is_
         record["id"] != first["id"] && !record["outcome"].is_null()
     });
     assert_eq!((record::pod(&second, "web-1")["outcome"].as_str(), world.is_cordoned()), (Some("graceful"), true));
-    assert_eq!(lines(&guard, "notice").len(), 2);
+    assert_eq!(guard.told("notice").len(), 2);
 }

@@ -188,7 +188,7 @@ fn the_way_back_undoes_nothing_that_others_have_put_on_the_node() {
 }
 
 /// The pods that were left when post-drain began, and how long after the drain it did.
-fn post_drain_begins(purpose: &str, taints: &Value) -> (String, f64) {
+fn post_drain_begins(purpose: &str, taints: &Value) -> (Vec<String>, f64) {
     let world = World::new(purpose, &[PodSpec::new("web-0").grace(15).stops_in(4.0)]);
     patch_node(&world, &json!({"spec": {"taints": taints}}));
     let setup = world.setup(PROGRAM).hook("post-drain", "10-tell", "echo $SPOT_GUARD_PODS_LEFT >>$OUT/left");
@@ -202,15 +202,14 @@ fn post_drain_begins(purpose: &str, taints: &Value) -> (String, f64) {
         let phase = phases.into_iter().find(|phase| phase["name"] == name).expect("the phase began");
         record::since_notice(&record, &phase["started_at"])
     };
-    let left = fs::read_to_string(guard.out().join("left")).unwrap_or_default();
-    (left, began("post-drain") - began("drain"))
+    (guard.told("left"), began("post-drain") - began("drain"))
 }
 
 #[test]
 fn beside_karpenter_post_drain_begins_with_the_drain_and_else_after_it() {
     let disrupted = json!([{"key": "karpenter.sh/disrupted", "effect": "NoSchedule"}]);
     let (left, after) = post_drain_begins("karpenter", &disrupted);
-    assert!(left == "1\n" && after < 1.5, "{left:?} left, {after} s after the drain began");
+    assert!(left == ["1"] && after < 1.5, "{left:?} left, {after} s after the drain began");
     let (left, after) = post_drain_begins("no-karpenter", &json!([]));
-    assert!(left == "0\n" && after > 3.5, "{left:?} left, {after} s after the drain began");
+    assert!(left == ["0"] && after > 3.5, "{left:?} left, {after} s after the drain began");
 }

@@ -1,7 +1,6 @@
 //! A scheduled event is acted on at its lead and not before, the nearest first; one that is cancelled is forgotten, and
 //! what was begun for it is undone.
 
-use std::fs;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -26,14 +25,6 @@ fn lead(lead: &str) -> String {
     format!("[responses.maintenance]\nlead = \"{lead}\"")
 }
 
-fn lines(guard: &Guard, name: &str) -> Vec<String> {
-    fs::read_to_string(guard.out().join(name)).unwrap_or_default().lines().map(str::to_owned).collect()
-}
-
-fn responses(guard: &Guard) -> usize {
-    fs::read_dir(guard.folder().join("state/responses")).map_or(0, Iterator::count)
-}
-
 /// Waits until spot-guard knows of the event.
 fn wait_known(guard: &Guard) {
     guard.expect("the event is known", seconds(30), || {
@@ -49,7 +40,7 @@ fn an_event_is_acted_on_at_its_lead_and_not_before() {
     let tell = "echo $SPOT_GUARD_NOTICE $SPOT_GUARD_ACTION >>$OUT/notice";
     let guard = world.start(world.setup(PROGRAM).config(&lead("12s")).hook("notice", "10-tell", tell));
     wait_known(&guard);
-    assert!(!world.is_cordoned() && responses(&guard) == 0 && world.condition().is_none());
+    assert!(!world.is_cordoned() && guard.count_responses() == 0 && world.condition().is_none());
     let record = guard.wait_done(seconds(60));
     world.wait_event(&guard, "ScheduledEvent", "instance-event-1");
     assert_eq!((&record["outcome"], &record["notice"]["event_id"]), (&"complete".into(), &"instance-event-1".into()));
@@ -58,7 +49,7 @@ fn an_event_is_acted_on_at_its_lead_and_not_before() {
         let before = (record::time(&record["deadline"]) - begun).as_seconds_f64();
         assert!((10.0..=12.1).contains(&before), "begun {before} s before its time: {record:#}");
     }
-    assert_eq!(lines(&guard, "notice"), ["maintenance reboot"]);
+    assert_eq!(guard.told("notice"), ["maintenance reboot"]);
     world.assert_only_allowed_requests();
 }
 
@@ -77,7 +68,7 @@ fn of_two_events_the_nearest_is_first() {
     assert_eq!(beside, ["instance-event-far"]);
     let window = record::before_deadline(&record, &record["notice"]["first_seen"]);
     assert!(window <= 45.0, "{window} s");
-    assert_eq!(responses(&guard), 1);
+    assert_eq!(guard.count_responses(), 1);
 }
 
 #[test]
@@ -94,7 +85,7 @@ fn one_that_is_cancelled_before_it_began_is_forgotten() {
     });
     guard.expect("its lead begins", seconds(40), || (OffsetDateTime::now_utc() > due).then_some(()));
     world.wait_polls(&guard, SPOT, 3, seconds(20));
-    assert!(!world.is_cordoned() && world.asks().is_empty() && responses(&guard) == 0);
+    assert!(!world.is_cordoned() && world.asks().is_empty() && guard.count_responses() == 0);
 }
 
 /// A world whose node is drained for an event that is minutes away; a pod waits for its budget.
@@ -120,14 +111,14 @@ fn assert_withdrawn(world: &World, guard: &Guard) {
     world.wait_event(guard, "Uncordon", "");
     assert_eq!(record["outcome"], "withdrawn", "{record:#}");
     world.assert_back();
-    assert_eq!(lines(guard, "uncordon"), ["uncordon maintenance"]);
-    assert_eq!(lines(guard, "post-drain"), [""; 0]);
+    assert_eq!(guard.told("uncordon"), ["uncordon maintenance"]);
+    assert_eq!(guard.told("post-drain"), [""; 0]);
     // A refused eviction is repeated within 6 s.
     let asked = world.asks().len();
     world.wait_polls(guard, SPOT, 8, seconds(40));
     assert_eq!(world.asks().len(), asked, "the drain went on");
     assert!(world.cluster.pod(&world.node, "db-0").is_some());
-    assert_eq!(responses(guard), 1);
+    assert_eq!(guard.count_responses(), 1);
     world.assert_only_allowed_requests();
 }
 

@@ -1,7 +1,6 @@
 //! A rebalance recommendation is told of once and acted on as far as is wanted; a Spot interruption that follows finds
 //! the poll quicker and takes over at once.
 
-use std::fs;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -19,19 +18,11 @@ fn configured(action: &str, window: &str) -> String {
     format!("[responses.rebalance-recommendation]\naction = \"{action}\"\nwindow = \"{window}\"")
 }
 
-fn lines(guard: &Guard, name: &str) -> Vec<String> {
-    fs::read_to_string(guard.out().join(name)).unwrap_or_default().lines().map(str::to_owned).collect()
-}
-
-fn responses(guard: &Guard) -> usize {
-    fs::read_dir(guard.folder().join("state/responses")).map_or(0, Iterator::count)
-}
-
 /// What must be seen of a recommendation that was told of, however often it was polled.
 fn assert_told_once(world: &World, guard: &Guard) {
-    assert_eq!(responses(guard), 1, "a second response began");
-    assert_eq!(lines(guard, "notice"), ["rebalance-recommendation observe"]);
-    assert_eq!(lines(guard, "pre-drain"), [""; 0]);
+    assert_eq!(guard.count_responses(), 1, "a second response began");
+    assert_eq!(guard.told("notice"), ["rebalance-recommendation observe"]);
+    assert_eq!(guard.told("pre-drain"), [""; 0]);
     assert_eq!(world.count_events("RebalanceRecommendation"), 1);
     assert_eq!(world.condition(), Some(("True".to_owned(), "RebalanceRecommendation".to_owned())));
     assert!(!world.is_cordoned() && !world.is_labelled() && world.annotation().is_none());
@@ -76,8 +67,8 @@ fn where_a_cordon_is_wanted_the_node_is_cordoned_and_stays_in_the_load_balancers
     assert!(world.is_cordoned() && !world.is_labelled());
     let node = &record["node"];
     assert_eq!((&node["cordoned_by_us"], &node["labelled_by_us"]), (&true.into(), &false.into()), "{record:#}");
-    assert_eq!(lines(&guard, "notice"), ["rebalance-recommendation cordon"]);
-    assert_eq!(lines(&guard, "pre-drain"), [""; 0]);
+    assert_eq!(guard.told("notice"), ["rebalance-recommendation cordon"]);
+    assert_eq!(guard.told("pre-drain"), [""; 0]);
     assert!(world.asks().is_empty(), "{:#?}", world.asks());
     world.assert_only_allowed_requests();
 }
@@ -141,10 +132,10 @@ fn an_interruption_takes_a_drain_over_at_once_and_nothing_is_done_twice() {
     let left = record::before_deadline(&record, &record::pod(&record, "db-0")["asked_at"]);
     assert!((left - 5.0).abs() < 0.9, "db-0 was forced {left} s before the deadline");
     assert_eq!(world.asks().iter().filter(|ask| ask.name == "web-0").count(), 1, "{:#?}", world.asks());
-    assert_eq!(lines(&guard, "notice"), ["rebalance-recommendation drain", "spot-interruption drain"]);
-    assert_eq!(lines(&guard, "pre-drain").len(), 1);
+    assert_eq!(guard.told("notice"), ["rebalance-recommendation drain", "spot-interruption drain"]);
+    assert_eq!(guard.told("pre-drain").len(), 1);
     assert_eq!(world.count_accepted("patch nodes"), 1, "cordoned once");
-    assert_eq!(responses(&guard), 1);
+    assert_eq!(guard.count_responses(), 1);
     world.assert_only_allowed_requests();
 }
 
@@ -161,7 +152,7 @@ fn an_interruption_after_one_that_was_only_told_of_is_drained_at_once() {
     });
     assert_eq!((&record["notice"]["kind"], &record["outcome"]), (&"spot-interruption".into(), &"complete".into()));
     assert!(record::since_notice(&record, &record["node"]["settled_at"]) < 2.0, "{record:#}");
-    assert_eq!(lines(&guard, "notice"), ["rebalance-recommendation observe", "spot-interruption drain"]);
+    assert_eq!(guard.told("notice"), ["rebalance-recommendation observe", "spot-interruption drain"]);
     guard.expect("the condition is the interruption's", Duration::from_secs(10), || {
         world.condition().filter(|condition| condition.1 == "SpotInterruption")
     });

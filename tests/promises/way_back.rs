@@ -18,10 +18,6 @@ const HOLD: &str = "echo $$ >>$OUT/held; until [ -e $OUT/go ]; do sleep 0.1; don
 
 const TELL: &str = "echo >>$OUT/uncordon";
 
-fn lines(guard: &Guard, name: &str) -> Vec<String> {
-    fs::read_to_string(guard.out().join(name)).unwrap_or_default().lines().map(str::to_owned).collect()
-}
-
 /// A world whose node is drained for a termination by its group.
 fn drained(purpose: &str, before: impl Fn(&World), setup: impl Fn(&World) -> Setup) -> (World, Guard) {
     let world = World::new(purpose, &[PodSpec::new("web-0").grace(5).stops_in(0.5)]);
@@ -36,7 +32,7 @@ fn drained(purpose: &str, before: impl Fn(&World), setup: impl Fn(&World) -> Set
 }
 
 fn wait_held(guard: &Guard, times: usize) {
-    guard.expect("the hook holds", seconds(40), || (lines(guard, "held").len() == times).then_some(()));
+    guard.expect("the hook holds", seconds(40), || (guard.told("held").len() == times).then_some(()));
 }
 
 fn let_go(guard: &Guard) {
@@ -60,7 +56,7 @@ fn what_an_administrator_had_cordoned_and_labelled_before_stays_so() {
     world.imds.set_lifecycle_state("InService");
     world.wait_back(&guard);
     assert!(world.is_cordoned() && world.is_labelled(), "what was not ours was undone");
-    assert_eq!((world.annotation(), lines(&guard, "uncordon").len()), (None, 1));
+    assert_eq!((world.annotation(), guard.told("uncordon").len()), (None, 1));
     world.assert_only_allowed_requests();
 }
 
@@ -82,7 +78,7 @@ fn who_takes_the_annotation_away_takes_the_node_over() {
     world.wait_back(&guard);
     assert!(world.is_cordoned() && world.is_labelled());
     assert_eq!(world.count_accepted("patch nodes"), patches);
-    assert_eq!((world.count_events("Uncordon"), lines(&guard, "uncordon").len()), (0, 1));
+    assert_eq!((world.count_events("Uncordon"), guard.told("uncordon").len()), (0, 1));
 }
 
 #[test]
@@ -102,10 +98,10 @@ fn a_crash_in_a_hook_of_the_way_back_runs_that_hook_again_and_undoes_nothing_twi
     world.cluster.patch_node(&world.node, &json!({"spec": {"unschedulable": true}}));
     guard.start_again();
     wait_held(&guard, 2);
-    assert!(!lives(&lines(&guard, "held")[0]), "the cut hook still runs");
+    assert!(!lives(&guard.told("held")[0]), "the cut hook still runs");
     let_go(&guard);
     world.wait_back(&guard);
-    assert_eq!(lines(&guard, "uncordon").len(), 1);
+    assert_eq!(guard.told("uncordon").len(), 1);
     assert!(world.is_cordoned(), "somebody else's cordon was undone");
     assert_eq!((world.count_accepted("patch nodes"), world.count_events("Uncordon")), (patches, 1));
 }
@@ -128,7 +124,7 @@ fn a_crash_before_the_node_is_back_goes_on_with_it() {
     world.wait_back_within(&guard, seconds(40));
     world.wait_event(&guard, "Uncordon", "");
     world.assert_back();
-    assert_eq!(lines(&guard, "uncordon").len(), 1);
+    assert_eq!(guard.told("uncordon").len(), 1);
 }
 
 #[test]
@@ -139,13 +135,13 @@ fn a_crash_while_the_answer_is_under_way_leaves_nothing_behind() {
     world.imds.set_lifecycle_state("InService");
     guard.expect("the API server has uncordoned the node", seconds(40), || (!world.is_cordoned()).then_some(()));
     guard.kill();
-    assert_eq!(lines(&guard, "uncordon").len(), 0, "the answer was held back");
+    assert_eq!(guard.told("uncordon").len(), 0, "the answer was held back");
     world.faults.reset();
     world.faults.heal();
     guard.start_again();
     world.wait_back_within(&guard, seconds(40));
     assert!(!world.is_cordoned() && !world.is_labelled() && world.annotation().is_none());
-    assert_eq!(lines(&guard, "uncordon").len(), 1);
+    assert_eq!(guard.told("uncordon").len(), 1);
     guard.expect("the condition is no more", seconds(10), || {
         world.condition().filter(|condition| condition.0 == "False")
     });
@@ -182,14 +178,14 @@ fn while_the_api_server_is_away_it_is_asked_until_the_node_is_back_and_hooks_do_
     world.faults.refuse();
     world.imds.set_lifecycle_state("InService");
     wait_returning(&guard);
-    guard.expect("the hooks run", seconds(30), || (lines(&guard, "uncordon").len() == 1).then_some(()));
+    guard.expect("the hooks run", seconds(30), || (guard.told("uncordon").len() == 1).then_some(()));
     assert!(world.is_cordoned());
     world.wait_polls(&guard, LIFECYCLE_STATE, 1, seconds(20));
     world.faults.heal();
     let record = world.wait_back_within(&guard, seconds(40));
     world.wait_event(&guard, "Uncordon", "");
     world.assert_back();
-    assert_eq!((&record["outcome"], lines(&guard, "uncordon").len()), (&"complete".into(), 1), "{record:#}");
+    assert_eq!((&record["outcome"], guard.told("uncordon").len()), (&"complete".into(), 1), "{record:#}");
 }
 
 #[test]
@@ -206,6 +202,6 @@ fn a_notice_in_the_middle_of_it_breaks_it_off() {
     assert_eq!((&record["notice"]["kind"], &record["outcome"]), (&"spot-interruption".into(), &"complete".into()));
     assert!(world.is_cordoned() && world.is_labelled());
     assert_eq!(record["node"]["cordoned_by_us"], true, "{record:#}");
-    let held = lines(&guard, "held").remove(0);
+    let held = guard.told("held").remove(0);
     guard.expect("the hook is ended", seconds(10), || (!lives(&held)).then_some(()));
 }

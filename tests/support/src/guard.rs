@@ -206,6 +206,17 @@ impl Guard {
         self.setup.spawn(subcommand)
     }
 
+    /// The lines that hooks have left in `$OUT/name`.
+    pub fn told(&self, name: &str) -> Vec<String> {
+        let text = fs::read_to_string(self.out().join(name)).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// How many responses there are records of.
+    pub fn count_responses(&self) -> usize {
+        fs::read_dir(self.folder().join("state/responses")).map_or(0, Iterator::count)
+    }
+
     /// The folder of [`Setup::folder`].
     pub fn folder(&self) -> &Path {
         self.setup.folder()
