@@ -153,7 +153,9 @@ impl Oracle<'_> {
     fn is_known(&self, pod: &Pod) -> bool {
         let (appears, timeline) = (pod.plan.appears, &self.timeline);
         let told = |held: &Held| held.throughout(appears, appears + ENOUGH);
-        appears <= timeline.first_seen() || (told(&timeline.answers) && told(&timeline.is_up))
+        // Pods are listed when a response begins, be it for another notice.
+        let other = self.world.scenario.other.map_or(Ms::MAX, |(_, from)| from);
+        appears <= timeline.first_seen().min(other) || (told(&timeline.answers) && told(&timeline.is_up))
     }
 
     /// From when on pods may be asked before their force times.
