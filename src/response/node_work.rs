@@ -182,6 +182,13 @@ impl NodeWork {
         Some(format!("{trouble}: {why}"))
     }
 
+    /// The node was seen while it is drained.
+    pub fn seen(&mut self, node: &Node) {
+        if let Some(known) = &mut self.known {
+            known.taints.clone_from(&node.taints);
+        }
+    }
+
     /// Whether the node can no longer be given to others, or never will be: then pods may be asked.
     pub fn settled(&self) -> bool {
         self.settled_at.is_some()

@@ -168,7 +168,8 @@ impl Running {
             }
             Event::NodeSeen { number, node } => {
                 self.line.heard(turn, number);
-                self.volumes.seen(turn, number, node.volumes, self.pods.claims_that_stay());
+                self.node.seen(&node);
+                self.volumes.seen(turn, number, node.volumes);
             }
             Event::WatchEnded { number, answer } => self.watch_ended(turn, number, answer),
             Event::HookStarted { number, started } => {
@@ -298,7 +299,7 @@ impl Running {
         self.pods.ask(turn, &mut self.line, &rules);
         self.pods.watch(turn, &mut self.line);
         self.probe(turn);
-        self.watch_volumes(turn);
+        self.watch_the_node(turn);
     }
 
     fn advance_hooks(&mut self, turn: &mut Turn) {

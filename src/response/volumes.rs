@@ -1,4 +1,4 @@
-//! The volumes of the pods that go: once the pods are gone the node is watched until they are released.
+//! The node while it is drained: the volumes of the pods that go, until they are released, and who else drains it.
 
 use std::collections::BTreeSet;
 
@@ -12,19 +12,19 @@ use crate::moment::Moment;
 pub struct Volumes {
     watch: Option<u64>,
     not_before: Moment,
-    /// Those that the node still had when it was last seen.
-    there: BTreeSet<String>,
-    released: bool,
+    /// Those that the node still had when it was last seen; `None`: it was not.
+    there: Option<BTreeSet<String>>,
 }
 
 impl Volumes {
-    pub fn released(&self) -> bool {
-        self.released
+    /// Whether no more are left than those, which may belong to pods that stay. Only asked once all others are gone.
+    pub fn released(&self, may_stay: usize) -> bool {
+        self.there.as_ref().is_some_and(|there| there.len() <= may_stay)
     }
 
     /// Those that the node still had when it was last seen, of pods that stay included.
-    pub fn there(&self) -> &BTreeSet<String> {
-        &self.there
+    pub fn there(&self) -> BTreeSet<String> {
+        self.there.clone().unwrap_or_default()
     }
 
     /// Watches the node while that is wanted.
@@ -38,13 +38,12 @@ impl Volumes {
         }
     }
 
-    /// The node was seen with these volumes, of which so many may belong to pods that stay.
-    pub fn seen(&mut self, turn: &mut Turn, number: u64, volumes: Vec<String>, may_stay: usize) {
+    /// The node was seen with these volumes.
+    pub fn seen(&mut self, turn: &mut Turn, number: u64, volumes: Vec<String>) {
         if *self.watch.get_or_insert(number) != number {
             turn.act(Action::EndWatch { number });
         }
-        self.released |= volumes.len() <= may_stay;
-        self.there = volumes.into_iter().collect();
+        self.there = Some(volumes.into_iter().collect());
     }
 
     pub fn watch_ended(&mut self, turn: &Turn, number: u64) {
@@ -87,12 +86,13 @@ mod tests {
         assert!(!sends(&mut volumes, &mut line, 20, true), "it is under way");
         line.heard(&mut at(30), 1);
         let mut turn = at(30);
-        volumes.seen(&mut turn, 1, vec!["vol-a".into(), "vol-b".into()], 1);
-        assert!(!volumes.released() && turn.actions.is_empty());
-        assert_eq!(*volumes.there(), BTreeSet::from(["vol-a".to_owned(), "vol-b".to_owned()]));
+        assert!(!volumes.released(1), "nothing is known yet");
+        volumes.seen(&mut turn, 1, vec!["vol-a".into(), "vol-b".into()]);
+        assert!(!volumes.released(1) && turn.actions.is_empty());
+        assert_eq!(volumes.there(), BTreeSet::from(["vol-a".to_owned(), "vol-b".to_owned()]));
         assert!(!sends(&mut volumes, &mut line, 40, true), "it has told something");
-        volumes.seen(&mut turn, 2, vec!["vol-b".into()], 1);
-        assert!(volumes.released());
+        volumes.seen(&mut turn, 2, vec!["vol-b".into()]);
+        assert!(volumes.released(1));
         assert_eq!(turn.actions, [Action::EndWatch { number: 2 }], "one is enough");
         volumes.watch(&mut turn, &mut line, false);
         assert_eq!(turn.actions.last(), Some(&Action::EndWatch { number: 1 }));
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn a_watch_that_has_ended_is_replaced_after_200_ms() {
         let (mut volumes, mut line) = (Volumes::default(), Line::default());
-        volumes.seen(&mut at(0), 7, Vec::new(), 0);
+        volumes.seen(&mut at(0), 7, Vec::new());
         volumes.watch_ended(&at(5), 6);
         assert!(!sends(&mut volumes, &mut line, 1000, true), "the other goes on");
         volumes.watch_ended(&at(2000), 7);

@@ -187,13 +187,18 @@ fn the_way_back_undoes_nothing_that_others_have_put_on_the_node() {
     assert_eq!(labels["aws-node-termination-handler/action"], "UncordonAfterReboot");
 }
 
-/// The pods that were left when post-drain began, and how long after the drain it did.
-fn post_drain_begins(purpose: &str, taints: &Value) -> (Vec<String>, f64) {
+/// The pods that were left when post-drain began, and how long after the drain it did. `late`: taints that come once the
+/// pod is stopping.
+fn post_drain_begins(purpose: &str, taints: &Value, late: Option<&Value>) -> (Vec<String>, f64) {
     let world = World::new(purpose, &[PodSpec::new("web-0").grace(15).stops_in(4.0)]);
     patch_node(&world, &json!({"spec": {"taints": taints}}));
     let setup = world.setup(PROGRAM).hook("post-drain", "10-tell", "echo $SPOT_GUARD_PODS_LEFT >>$OUT/left");
     let guard: Guard = world.start(setup);
     world.interrupt(&guard, 40);
+    if let Some(late) = late {
+        guard.wait_record("the pod was asked", seconds(20), |record| !record["pods"][0]["asked_at"].is_null());
+        patch_node(&world, &json!({"spec": {"taints": late}}));
+    }
     let record = guard.wait_done(seconds(45));
     assert_eq!((&record["outcome"], record::count(&record, "graceful")), (&"complete".into(), 1), "{record:#}");
     assert!(is_stopping(&world, "web-0"));
@@ -208,8 +213,10 @@ fn post_drain_begins(purpose: &str, taints: &Value) -> (Vec<String>, f64) {
 #[test]
 fn beside_karpenter_post_drain_begins_with_the_drain_and_else_after_it() {
     let disrupted = json!([{"key": "karpenter.sh/disrupted", "effect": "NoSchedule"}]);
-    let (left, after) = post_drain_begins("karpenter", &disrupted);
+    let (left, after) = post_drain_begins("karpenter", &disrupted, None);
     assert!(left == ["1"] && after < 1.5, "{left:?} left, {after} s after the drain began");
-    let (left, after) = post_drain_begins("no-karpenter", &json!([]));
+    let (left, after) = post_drain_begins("late-karpenter", &json!([]), Some(&disrupted));
+    assert!(left == ["1"] && after < 3.5, "{left:?} left, {after} s after the drain began");
+    let (left, after) = post_drain_begins("no-karpenter", &json!([]), None);
     assert!(left == ["0"] && after > 3.5, "{left:?} left, {after} s after the drain began");
 }

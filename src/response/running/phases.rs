@@ -177,15 +177,15 @@ impl Running {
     }
 
     fn waits_for_volumes(&self) -> bool {
-        self.terms.drain.volumes && self.pods.had_claims() && !self.volumes.released()
+        self.terms.drain.volumes && self.pods.had_claims() && !self.volumes.released(self.pods.claims_that_stay())
     }
 
-    /// Looks at the node's volumes once all pods are gone.
-    pub(super) fn watch_volumes(&mut self, turn: &mut Turn) {
-        let wanted = self.phases.drain_started.is_some()
-            && self.pods.listed()
-            && self.pods.left() == 0
-            && self.waits_for_volumes();
+    /// Looks at the node's volumes once all pods are gone; before, where post-drain hooks wait for that, whether Karpenter
+    /// drains it too, which often is a moment later than spot-guard.
+    pub(super) fn watch_the_node(&mut self, turn: &mut Turn) {
+        let volumes = self.pods.left() == 0 && self.waits_for_volumes();
+        let karpenter = self.has_hooks(Phase::PostDrain) && !self.phases.post_drain_begun;
+        let wanted = self.phases.drain_started.is_some() && self.pods.listed() && (volumes || karpenter);
         self.volumes.watch(turn, &mut self.line, wanted);
     }
 
@@ -250,7 +250,7 @@ impl Running {
         if self.phases.drained.is_some() || !self.pods.listed() || !self.waits_for_volumes() {
             return None;
         }
-        Some(format!("volumes not released at the deadline: {}", a_few(self.volumes.there())))
+        Some(format!("volumes not released at the deadline: {}", a_few(&self.volumes.there())))
     }
 
     /// `78 graceful (3 of them forced past a budget), 0 killed, 0 left`

@@ -380,6 +380,27 @@ fn beside_karpenter_post_drain_does_not_wait_for_the_end_of_the_drain() {
 }
 
 #[test]
+fn karpenters_taint_may_come_after_the_cordon() {
+    let mut world = World::new();
+    world.hook(Phase::PostDrain, "logs", s(1));
+    world.pod("a", 60, 50);
+    world.interrupt(120);
+    world.run(7.0);
+    assert!(world.hook_runs().is_empty());
+    let watches = world.told.iter().filter_map(|told| match told {
+        super::world::Told::Request(_, Request::WatchNode, _) => Some(()),
+        _ => None,
+    });
+    assert_eq!(watches.count(), 1, "the node is watched meanwhile");
+    let key = "karpenter.sh/disrupted".to_owned();
+    let taint = crate::objects::Taint { key, value: String::new(), effect: "NoSchedule".into() };
+    let node = Node { taints: vec![taint], ..world.node.clone() };
+    world.feed(Event::NodeSeen { number: 4, node });
+    world.run(10.0);
+    assert!(about(world.hook_runs()[0].0, 7.0), "{:?}", world.hook_runs());
+}
+
+#[test]
 fn during_hooks_live_beside_the_response_and_are_stopped_at_its_end() {
     let mut world = World::new();
     world.hook(Phase::During, "beat", s(1000));
