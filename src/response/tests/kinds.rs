@@ -661,3 +661,25 @@ fn without_any_record_an_uncordon_by_hand_undoes_what_the_node_says_is_ours() {
     assert!(!world.node.cordoned);
     assert!(world.written.last().unwrap().node.restored_at.is_some());
 }
+
+#[test]
+fn an_interruption_that_is_heard_of_after_its_time_still_has_its_node_cordoned() {
+    let mut world = world();
+    let late = sighting(&world, Kind::SpotInterruption, 5.0);
+    world.now = at(6.0);
+    world.feed(Event::Noticed(late));
+    let record = record(&world);
+    assert_eq!((record.notice.kind, record.outcome), (Kind::SpotInterruption, Some(ResponseOutcome::Incomplete)));
+}
+
+#[test]
+fn a_notice_that_was_told_of_before_another_took_over_is_not_told_of_again() {
+    let mut world = world();
+    world.hook_takes.insert("notice".into(), s(20));
+    notice(&mut world, Kind::RebalanceRecommendation, 0.0);
+    world.run(2.0);
+    notice(&mut world, Kind::SpotInterruption, 120.0);
+    world.run(140.0);
+    let told = world.events().into_iter().filter(|reason| *reason == "RebalanceRecommendation").count();
+    assert_eq!((world.guard.state(), told), (State::Watching, 1));
+}
