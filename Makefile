@@ -36,6 +36,7 @@ install: ## put program, unit, hooks and folders under DESTDIR (empty: this mach
 	install -D -m 644 systemd/spot-guard.service $(DESTDIR)/usr/lib/systemd/system/spot-guard.service
 	install -d $(phases:%=$(DESTDIR)/etc/spot-guard/hooks/%.d) $(phases:%=$(DESTDIR)/usr/lib/spot-guard/hooks/%.d)
 	install -m 755 packaging/hooks/local-drain.d/50-containers $(DESTDIR)/usr/lib/spot-guard/hooks/local-drain.d
+	install -D -m 755 packaging/hooks-available/asg-lifecycle $(DESTDIR)/usr/lib/spot-guard/hooks-available/asg-lifecycle
 	test -e $(DESTDIR)/etc/spot-guard/config.toml || \
 		install -m 644 packaging/config.toml $(DESTDIR)/etc/spot-guard/config.toml
 

@@ -2,15 +2,15 @@
 #![forbid(unsafe_code)]
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use spot_guard::config::{self, Files, Flags, Origin, Sources};
 use spot_guard::hooks::{self, Phase};
 use stand_ins::folder::Folder;
 
-#[test]
-fn the_installed_hook_is_found_and_may_run() {
+/// What `make install` installs, below a folder.
+fn install() -> Folder {
     let folder = Folder::new("packaging");
     let installed = Command::new("make")
         .args(["--no-print-directory", "-C", env!("CARGO_MANIFEST_DIR"), "install"])
@@ -19,10 +19,34 @@ fn the_installed_hook_is_found_and_may_run() {
         .output()
         .unwrap();
     assert!(installed.status.success(), "{}", String::from_utf8_lossy(&installed.stderr));
-    let found = hooks::find(&[folder.path().join("usr/lib/spot-guard/hooks")]);
+    folder
+}
+
+fn hooks_in(folders: &[PathBuf]) -> Vec<(Phase, String)> {
+    let found = hooks::find(folders);
     assert_eq!(found.refused, []);
-    let names: Vec<(Phase, &str)> = found.hooks.iter().map(|hook| (hook.phase, hook.name.as_str())).collect();
-    assert_eq!(names, [(Phase::LocalDrain, "50-containers")]);
+    found.hooks.into_iter().map(|hook| (hook.phase, hook.name)).collect()
+}
+
+#[test]
+fn the_installed_hook_is_found_and_may_run() {
+    let folder = install();
+    let folders = ["etc/spot-guard/hooks", "usr/lib/spot-guard/hooks"].map(|path| folder.path().join(path));
+    assert_eq!(hooks_in(&folders), [(Phase::LocalDrain, "50-containers".to_owned())]);
+}
+
+#[test]
+fn the_hook_that_is_off_runs_in_both_its_phases_once_it_is_linked_as_the_docs_say() {
+    let folder = install();
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/hooks.md")).unwrap();
+    let commands: Vec<&str> = page.lines().filter(|line| line.starts_with("sudo ln -s ")).collect();
+    for command in &commands {
+        let below = |path: &&str| path.strip_prefix('/').map(|path| folder.path().join(path));
+        let paths: Vec<PathBuf> = command.split(' ').collect::<Vec<_>>().iter().filter_map(below).collect();
+        std::os::unix::fs::symlink(&paths[0], &paths[1]).unwrap();
+    }
+    let hooks = [(Phase::During, "50-asg-lifecycle".to_owned()), (Phase::PostDrain, "90-asg-lifecycle".to_owned())];
+    assert_eq!(hooks_in(&[folder.path().join("etc/spot-guard/hooks")]), hooks, "{commands:?}");
 }
 
 #[test]
