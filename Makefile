@@ -52,14 +52,13 @@ check: ## format, clippy, scripts, licences, tests beside stand-ins: under two m
 	cargo build --locked --workspace --bins
 	env -u SPOT_GUARD_TEST_REQUIRE_ALL cargo test --locked --workspace
 
-test: ## all that must hold before a change lands: check, then a real control plane and a real systemd
+test: ## all that must hold before a change lands: check, then a real control plane, a real systemd and a real node
 	tests/prepare
 	$(MAKE) --no-print-directory check simulate release
-	tests/really cargo test --locked --test '[!n]*' -- --skip credentials_fail:: --skip away_for_half_the_window::
-
-test-all: test ## test, and all that takes long: a real node among it, and the figures
+	tests/really cargo test --locked --test '[!n]*'
 	tests/really cargo test --locked --test node
-	tests/really cargo test --locked --test promises -- credentials_fail:: away_for_half_the_window::
+
+test-all: test ## test, and all that takes long: three quarters of an hour more; and the figures
 	tests/really cargo test --locked --test promises -- --ignored
 	$(MAKE) --no-print-directory soak MINUTES=4
 	SPOT_GUARD_TEST_WHOLE_WINDOWS=1 tests/really cargo test --locked --test promises away_for_half_the_window
