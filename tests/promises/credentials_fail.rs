@@ -53,6 +53,12 @@ fn warnings(guard: &Guard) -> usize {
     guard.lines().iter().filter(|line| about(&line.text)).count()
 }
 
+/// It was told, and no more than once. The log's lines may come later than what else tells of it.
+fn assert_told_once(guard: &Guard, name: &str) {
+    guard.expect(&format!("{name}: a warning"), seconds(10), || (warnings(guard) > 0).then_some(()));
+    assert_eq!(warnings(guard), 1, "{name}\n{}", guard.log());
+}
+
 /// Each case at one time, with a world of its own.
 fn each<C: Copy + Send>(cases: &[C], test: impl Fn(C) + Sync) {
     let test = &test;
@@ -98,7 +104,7 @@ fn a_plugin_that_fails_at_boot_is_told_once_and_its_credentials_are_taken_up_whe
         guard.expect("it is run again", seconds(30), || {
             (fs::read_to_string(&runs).is_ok_and(|runs| runs.lines().count() >= 2)).then_some(())
         });
-        assert_eq!(warnings(&guard), 1, "{script}\n{}", guard.log());
+        assert_told_once(&guard, script);
         assert!(!guard.log().contains("sesame"), "what it gives may be secret");
         assert!(guard.usage().peak < peak.max(12 << 10) + 2048, "{script}: {peak}, {:?}", guard.usage());
         fs::rename(&good, &plugin).expect("mend the plugin");
@@ -229,7 +235,7 @@ fn files_that_are_spoilt_for_a_moment_are_told_and_a_notice_meanwhile_is_drained
         expect_standing(&guard, "ready", told, 20, name);
         files.mend();
         expect_standing(&guard, "ready", "", 20, name);
-        assert_eq!(warnings(&guard), 1, "{name}\n{}", guard.log());
+        assert_told_once(&guard, name);
         spoil(&files);
         expect_standing(&guard, "ready", told, 20, name);
         assert_drains(&world, &guard, name);
@@ -274,7 +280,7 @@ fn expire(rotated: bool, told_within: u64) {
         files.kubeconfigs.rotate(&short);
     }
     expect_standing(&guard, "unready", "401", told_within, "expired");
-    assert_eq!(warnings(&guard), 1, "{}", guard.log());
+    assert_told_once(&guard, "the certificate");
     files.mend();
     expect_standing(&guard, "ready", "", 20, "expired");
     assert_drains(&world, &guard, "expired");

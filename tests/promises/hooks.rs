@@ -86,7 +86,7 @@ fn a_hook_that_asks_for_another_try_gets_one_and_a_failing_one_stops_nobody() {
     let failed = hook(&record, "20-fails");
     assert_eq!(failed["exit"], 3, "{failed:#}");
     assert!(failed["output_tail"].as_str().unwrap().contains("this went wrong"));
-    assert!(guard.log().contains("20-fails: this went wrong"), "{}", guard.log());
+    guard.wait_line("20-fails: this went wrong", seconds(10));
 }
 
 #[test]

@@ -214,7 +214,9 @@ impl Guard {
 
     /// How many responses there are records of.
     pub fn count_responses(&self) -> usize {
-        fs::read_dir(self.folder().join("state/responses")).map_or(0, Iterator::count)
+        let files = fs::read_dir(self.folder().join("state/responses")).into_iter().flatten().flatten();
+        // One that is being written has another name.
+        files.filter(|file| file.path().extension().is_some_and(|end| end == "json")).count()
     }
 
     /// The folder of [`Setup::folder`].

@@ -1,7 +1,8 @@
 //! A wall clock of spot-guard's own, which a test sets; this machine's is never touched.
 //!
 //! Works on a program that is dynamically linked, by LD_PRELOAD; a static one has no such door. Moments (CLOCK_BOOTTIME,
-//! CLOCK_MONOTONIC) are the kernel's, as they are when somebody sets a machine's clock.
+//! CLOCK_MONOTONIC) are the kernel's, as they are when somebody sets a machine's clock. A machine that sleeps is made up
+//! too: CLOCK_BOOTTIME goes on meanwhile, CLOCK_MONOTONIC does not.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -20,19 +21,22 @@ const SOURCE: &str = r#"
 #include <time.h>
 #include <unistd.h>
 
-static volatile const long long *ahead;
+struct clocks { long long ahead, slept; };
+static volatile const struct clocks *clocks;
 
 __attribute__((constructor)) static void look(void) {
     int file = open(getenv("WALL_CLOCK_AHEAD"), O_RDONLY);
-    void *seen = mmap(NULL, sizeof *ahead, PROT_READ, MAP_SHARED, file, 0);
+    void *seen = mmap(NULL, sizeof *clocks, PROT_READ, MAP_SHARED, file, 0);
     if (file < 0 || seen == MAP_FAILED) abort();
-    ahead = seen;
+    clocks = seen;
     close(file);
 }
 
 int clock_gettime(clockid_t clock, struct timespec *now) {
     int result = syscall(SYS_clock_gettime, clock, now);
-    if (result == 0 && ahead && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) now->tv_sec += *ahead;
+    if (result != 0 || !clocks) return result;
+    if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE) now->tv_sec += clocks->ahead + clocks->slept;
+    if (clock == CLOCK_BOOTTIME) now->tv_sec += clocks->slept;
     return result;
 }
 "#;
@@ -50,7 +54,7 @@ impl WallClock {
     /// Without a C compiler, or for a static program.
     pub fn of(setup: Setup, program: &str, seconds: i64) -> (Setup, WallClock) {
         let at = |name: &str| setup.folder().join(name);
-        fs::write(at("ahead"), seconds.to_ne_bytes()).expect("write how far the clock is ahead");
+        fs::write(at("ahead"), [seconds.to_ne_bytes(), [0; 8]].concat()).expect("write how far the clock is ahead");
         let ahead = File::options().write(true).open(at("ahead")).expect("open how far the clock is ahead");
         compile(&at("wall-clock.c"), &at("wall-clock.so"));
         let said = Command::new("ldd").arg(program).output().expect("run ldd");
@@ -63,6 +67,11 @@ impl WallClock {
     /// Sets it, at once.
     pub fn set(&self, seconds: i64) {
         self.ahead.write_all_at(&seconds.to_ne_bytes(), 0).expect("set the clock");
+    }
+
+    /// The machine has slept for so long, all in all.
+    pub fn sleep(&self, seconds: i64) {
+        self.ahead.write_all_at(&seconds.to_ne_bytes(), 8).expect("set the clock");
     }
 }
 
