@@ -1,6 +1,6 @@
 //! More than one kind of notice, in every order, and the way back.
 
-use super::world::{World, after_start, at, ms, s};
+use super::world::{Told, World, after_start, at, ms, s};
 use crate::config::{Force, Reaction};
 use crate::hooks::Phase;
 use crate::moment::Timestamp;
@@ -64,6 +64,20 @@ fn restored(world: &World) -> usize {
     world.requests(of).len()
 }
 
+fn said(world: &World, words: &str) -> bool {
+    world.said.iter().any(|line| line.contains(words))
+}
+
+fn take_back(world: &mut World, kind: Kind) {
+    let event_id = sighting(world, kind, 0.0).event_id;
+    world.feed(Event::TakenBack(Key { kind, event_id }));
+}
+
+/// The same notice in an answer of this moment.
+fn seen_again(world: &World, sighting: &Sighting) -> Sighting {
+    Sighting { date: world.clock().timestamp(world.now), seen: world.now, ..sighting.clone() }
+}
+
 /// Good polls without that kind of notice, one a second.
 fn polls_without(world: &mut World, kind: Kind, from: f64, until: f64) {
     let mut second = from;
@@ -103,11 +117,14 @@ fn of_two_notices_the_earlier_deadline_wins_and_nothing_is_done_twice() {
             let kept = if takes_over { &record.earlier_notices } else { &record.notices_beside };
             assert!(kept.iter().any(|notice| notice.kind == loses), "{first}, then {second}: {record:?}");
             let expected = if takes_over { 3.0 + window(second) } else { window(first) };
+            assert_eq!(record.terms.window, world.settings.responses.of(wins).window, "{first}, then {second}");
             let deadline = world.guard.running().unwrap().deadline.at;
             assert!((after_start(deadline) - expected).abs() < 0.1, "{first}, then {second}: {deadline:?}");
             world.run(expected + 2.0);
             assert_eq!(asks(&world, "free").len(), 1, "{first}, then {second}");
             assert_eq!(ran(&world, Phase::PreDrain), 1, "{first}, then {second}");
+            let patch = |request: &Request| matches!(request, Request::PatchNode(_)).then_some(());
+            assert_eq!(world.requests(patch).len(), 1, "{first}, then {second}");
             assert_eq!(ran(&world, Phase::Notice), if takes_over { 2 } else { 1 }, "{first}, then {second}");
         }
     }
@@ -162,6 +179,9 @@ fn a_notice_that_is_only_told_of_does_not_disturb_a_drain() {
         assert_eq!(record.notices_beside[0].kind, Kind::RebalanceRecommendation);
         let told = world.events().into_iter().filter(|reason| *reason == "RebalanceRecommendation").count();
         assert_eq!(told, 1, "{kind}");
+        take_back(&mut world, kind);
+        world.run(10.0);
+        assert_eq!((world.closed.len(), world.guard.state()), (1, State::Watching), "{kind}: it was answered");
     }
 }
 
@@ -230,6 +250,7 @@ fn an_event_weeks_ahead_is_acted_on_at_its_lead_and_not_before() {
     world.run(due + 1.0);
     let record = record(&world);
     assert_eq!(record.notice.kind, Kind::Maintenance);
+    assert_eq!(record.notice.first_seen, world.clock().timestamp(at(due)), "its window begins then");
     let left = world.now.until(world.guard.running().unwrap().deadline.at);
     assert!(s(595) < left && left <= s(600), "{left:?}");
 }
@@ -300,11 +321,15 @@ fn a_termination_that_is_taken_back_gives_way_to_what_else_stands() {
     world.run(2.0);
     notice(&mut world, Kind::Maintenance, 400.0);
     world.run(3.0);
-    world.feed(Event::TakenBack(Key { kind: Kind::AutoscalingTermination, event_id: None }));
+    let id = record(&world).id;
+    take_back(&mut world, Kind::AutoscalingTermination);
+    let since = world.clock().timestamp(world.now);
     world.run(5.0);
     let record = record(&world);
     assert_eq!((record.notice.kind, restored(&world)), (Kind::Maintenance, 0));
     assert!(world.node.cordoned);
+    assert_eq!((record.id, record.notice.first_seen), (id, since), "it goes on");
+    assert!(world.closed.is_empty() && record.notices_beside.is_empty());
 }
 
 #[test]
@@ -325,9 +350,12 @@ fn a_termination_stands_until_the_instance_is_in_service_again() {
 fn a_machine_that_outlives_an_interruption_comes_back_when_that_has_been_gone_for_five_minutes() {
     let mut world = world();
     notice(&mut world, Kind::SpotInterruption, 120.0);
+    world.run(122.0);
+    notice(&mut world, Kind::SpotInterruption, -2.0);
+    assert!(!said(&world, "the machine still runs"), "its response is not over yet");
     world.run(130.0);
     notice(&mut world, Kind::SpotInterruption, -10.0);
-    assert!(world.said.iter().any(|line| line.contains("the machine still runs")));
+    assert!(said(&world, "the machine still runs"));
     polls_without(&mut world, Kind::SpotInterruption, 130.0, 425.0);
     assert!(world.node.cordoned);
     // Seen once more: the five minutes begin anew.
@@ -342,7 +370,12 @@ fn a_machine_that_outlives_an_interruption_comes_back_when_that_has_been_gone_fo
 fn only_what_was_ours_is_undone() {
     let tainted = Taint { key: "spot".into(), value: "going".into(), effect: "NoSchedule".into() };
     let others = Taint { key: "other".into(), ..tainted.clone() };
-    for (cordoned, excluded) in [(true, true), (true, false), (false, true), (false, false)] {
+    for (cordoned, excluded, words) in [
+        (true, true, "nothing on the node is ours to undo"),
+        (true, false, "node back in load balancers; its cordon is not ours"),
+        (false, true, "node uncordoned"),
+        (false, false, "node uncordoned, back in load balancers"),
+    ] {
         let mut world = world();
         world.change_settings(|settings| settings.kubernetes.taints = vec![tainted.clone(), others.clone()]);
         world.node = Node { cordoned, excluded, taints: vec![others.clone()], ..Node::default() };
@@ -353,6 +386,7 @@ fn only_what_was_ours_is_undone() {
         world.run(5.0);
         assert_eq!((world.node.cordoned, world.node.excluded), (cordoned, excluded));
         assert_eq!(world.node.taints, std::slice::from_ref(&others));
+        assert!(world.said.iter().any(|line| line == words), "{words}: {:?}", world.said);
     }
 }
 
@@ -366,6 +400,7 @@ fn what_another_has_taken_away_meanwhile_is_left_alone() {
     world.feed(Event::TakenBack(Key { kind: Kind::AutoscalingTermination, event_id: None }));
     world.run(5.0);
     assert!(world.node.cordoned && restored(&world) == 0);
+    assert!(!world.events().contains(&"Uncordon"));
 }
 
 /// The record of a response to that action, when its machine went.
@@ -503,6 +538,7 @@ fn a_drain_by_hand_stays_until_it_is_undone_by_hand() {
     world.feed(Event::Uncordon);
     world.run(5003.0);
     assert!(!world.node.cordoned && ran(&world, Phase::Uncordon) == 1);
+    assert!(said(&world, "the node is brought back: by hand"));
 }
 
 #[test]
@@ -526,14 +562,18 @@ fn an_administrator_may_end_a_drain_by_hand_but_not_the_response_to_a_notice() {
 
 #[test]
 fn a_node_taken_back_by_hand_after_its_response_has_ended_is_not_drained_again_for_the_same_notice() {
-    let mut world = world();
-    notice(&mut world, Kind::SpotInterruption, 120.0);
-    world.run(130.0);
-    world.feed(Event::Uncordon);
-    world.run(133.0);
-    notice(&mut world, Kind::SpotInterruption, -13.0);
-    world.run(140.0);
-    assert!(!world.node.cordoned && world.guard.state() == State::Watching);
+    for second in [60.0, 130.0] {
+        let mut world = world();
+        world.pods.remove("uid-held");
+        let interruption = sighting(&world, Kind::SpotInterruption, 120.0);
+        world.feed(Event::Noticed(interruption.clone()));
+        world.run(second);
+        world.feed(Event::Uncordon);
+        world.run(second + 3.0);
+        world.feed(Event::Noticed(seen_again(&world, &interruption)));
+        world.run(140.0);
+        assert!(!world.node.cordoned && world.guard.state() == State::Watching, "{second}");
+    }
 }
 
 #[test]
@@ -546,6 +586,8 @@ fn a_notice_in_the_middle_of_the_way_back_is_responded_to() {
     world.run(5.0);
     assert_eq!(world.guard.state(), State::Returning);
     notice(&mut world, Kind::SpotInterruption, 120.0);
+    let last = |world: &World| world.told.iter().rposition(|told| matches!(told, Told::StopHook(..)));
+    assert!(last(&world).is_some(), "the hook of the way back");
     world.run(8.0);
     assert!(world.node.cordoned && record(&world).node.cordoned_by_us);
     assert_eq!(record(&world).notice.kind, Kind::SpotInterruption);
@@ -562,8 +604,11 @@ fn a_restart_in_the_middle_of_the_way_back_goes_on_with_it_and_repeats_no_hook_t
     world.restart();
     world.run(6.0);
     assert!(!world.node.cordoned && ran(&world, Phase::Uncordon) == 1);
-    let ended = |phase: &crate::record::PhaseWritten| phase.name == PhaseName::Uncordon && phase.ended_at.is_some();
-    assert!(world.written.iter().any(|record| record.phases.iter().any(ended)));
+    let last = world.written.last().unwrap();
+    let uncordons: Vec<_> = last.phases.iter().filter(|phase| phase.name == PhaseName::Uncordon).collect();
+    assert!(uncordons.len() == 1 && uncordons[0].ended_at.is_some());
+    assert!(last.phases.iter().any(|phase| phase.name == PhaseName::Drain), "what came before is kept");
+    assert!(last.hooks.iter().any(|hook| hook.phase == Phase::PreDrain), "what came before is kept");
     world.restart();
     world.run(10.0);
     assert_eq!(ran(&world, Phase::Uncordon), 1);
@@ -593,7 +638,10 @@ fn a_silent_api_server_is_asked_until_the_node_is_back() {
     world.outages = vec![(at(2.0), at(60.0))];
     world.feed(Event::TakenBack(Key { kind: Kind::AutoscalingTermination, event_id: None }));
     world.run(59.0);
-    assert!(world.node.cordoned);
+    assert!(world.node.cordoned && !said(&world, "answers again"));
+    assert_eq!(ran(&world, Phase::Uncordon), 1, "hooks wait ten seconds for the node");
+    let hook = world.hook_runs().into_iter().find(|(_, name)| name.starts_with("uncordon")).unwrap();
+    assert!((12.0..12.1).contains(&hook.0), "{hook:?}");
     world.run(63.0);
     assert!(!world.node.cordoned);
 }
@@ -631,7 +679,7 @@ fn no_two_responses_have_the_same_id() {
     world.run(0.5);
     assert!(world.guard.record().is_none(), "told, and over");
     notice(&mut world, Kind::SpotInterruption, 120.0);
-    assert_ne!(record(&world).id, first);
+    assert!(record(&world).id > first);
 }
 
 #[test]
@@ -643,6 +691,7 @@ fn a_second_drain_by_hand_after_the_first_has_ended_is_a_new_one_and_joins_it_be
     notice(&mut world, Kind::ByHand, 100.0);
     let first = record(&world);
     assert!(first.outcome.is_none() && first.earlier_notices.is_empty(), "the deadline only comes nearer");
+    assert!(world.closed.is_empty() && first.notices_beside.is_empty(), "it is the same");
     world.run(10.0);
     assert_eq!(world.guard.state(), State::Done);
     notice(&mut world, Kind::ByHand, 60.0);
@@ -682,4 +731,342 @@ fn a_notice_that_was_told_of_before_another_took_over_is_not_told_of_again() {
     world.run(140.0);
     let told = world.events().into_iter().filter(|reason| *reason == "RebalanceRecommendation").count();
     assert_eq!((world.guard.state(), told), (State::Watching, 1));
+}
+
+/// A daemon that finds an older record of that notice, of that boot and instance, and then sees such a one. Gives
+/// whether it responds, whether it says that it did so already, and whether it says that the notice stands.
+fn after_an_older(kind: Kind, boot: &str, theirs: &str, then: impl FnOnce(&World, Sighting) -> Sighting) -> [bool; 3] {
+    let mut world = world();
+    let first = sighting(&world, kind, 100.0);
+    world.feed(Event::Instance(instance(theirs)));
+    world.feed(Event::Noticed(first.clone()));
+    let older = record(&world);
+    world.guard = Guard::new(&world.settings);
+    ready(&mut world);
+    world.feed(Event::Instance(instance("i-1")));
+    world.guard.remember(&older, boot);
+    world.now = at(20.0);
+    let then = then(&world, first);
+    world.feed(Event::Noticed(then));
+    let stands = world.guard.words(world.now).contains("there is a");
+    [world.guard.running().is_some(), said(&world, "was responded to already"), stands]
+}
+
+#[test]
+fn what_older_records_tell_of_a_notice_decides_whether_it_is_responded_to_again() {
+    let (spot, rebalance) = (Kind::SpotInterruption, Kind::RebalanceRecommendation);
+    let same = |world: &World, first: Sighting| seen_again(world, &first);
+    let late = |world: &World, first: Sighting| {
+        let date = world.clock().timestamp(at(101.0));
+        Sighting { date, ..seen_again(world, &first) }
+    };
+    let changed = |world: &World, first: Sighting| {
+        let time = Some(world.clock().timestamp(at(110.0)));
+        Sighting { time, ..seen_again(world, &first) }
+    };
+    let another = |world: &World, first: Sighting| {
+        let event_id = Some("another".to_owned());
+        Sighting { event_id, ..seen_again(world, &first) }
+    };
+    let (responds, answered, stale) = ([true, false, false], [false, true, true], [false, true, false]);
+    assert_eq!(after_an_older(spot, "boot", "i-1", same), answered);
+    assert_eq!(after_an_older(spot, "boot", "i-1", changed), responds);
+    assert_eq!(after_an_older(spot, "boot", "i-2", same), responds);
+    assert_eq!(after_an_older(spot, "another boot", "i-1", same), responds);
+    assert_eq!(after_an_older(spot, "another boot", "i-1", late), stale);
+    assert_eq!(after_an_older(rebalance, "another boot", "i-1", changed), answered);
+    assert_eq!(after_an_older(rebalance, "boot", "i-2", same), responds);
+    assert_eq!(after_an_older(Kind::Maintenance, "boot", "i-1", another), responds);
+}
+
+#[test]
+fn an_event_of_an_earlier_boot_that_is_scheduled_anew_stands_and_one_that_is_gone_does_not() {
+    let mut world = world();
+    let before = went(&mut world, InstanceAction::Reboot);
+    boots(&mut world, before, 4000.0);
+    notice(&mut world, Kind::Maintenance, 86_400.0);
+    world.run(4003.0);
+    let stands = "there is a maintenance event";
+    assert!(world.guard.words(world.now).contains(stands), "the poll has shown it");
+    world.feed(Event::Polled(Kind::Maintenance));
+    assert!(!world.guard.words(world.now).contains(stands));
+}
+
+#[test]
+fn an_event_that_is_put_off_to_its_very_lead_is_the_same() {
+    let mut world = world();
+    notice(&mut world, Kind::Maintenance, 500.0);
+    world.run(2.0);
+    notice(&mut world, Kind::Maintenance, 600.0);
+    assert!(record(&world).notices_beside.is_empty());
+}
+
+#[test]
+fn a_shorter_lead_ends_no_response() {
+    let mut world = world();
+    notice(&mut world, Kind::Maintenance, 500.0);
+    world.run(2.0);
+    world.change_settings(|settings| settings.responses.maintenance.window = s(100));
+    world.run(4.0);
+    assert_eq!((record(&world).outcome, world.closed.len()), (None, 0));
+}
+
+#[test]
+fn a_machine_that_slept_has_come_back_only_from_a_hibernation_whose_time_is_over() {
+    for (action, second) in [(InstanceAction::Hibernate, 50.0), (InstanceAction::Stop, 130.0)] {
+        let mut world = world();
+        world.interrupt_with(action, 120.0);
+        world.run(second);
+        world.feed(Event::Woke);
+        world.feed(Event::Polled(Kind::SpotInterruption));
+        world.feed(Event::Polled(Kind::SpotInterruption));
+        world.run(second + 3.0);
+        assert!(world.node.cordoned && restored(&world) == 0, "{action:?}");
+    }
+}
+
+#[test]
+fn a_second_drain_by_hand_is_a_new_one_beside_another_response_too() {
+    let mut world = world();
+    notice(&mut world, Kind::ByHand, 10.0);
+    world.run(20.0);
+    notice(&mut world, Kind::SpotInterruption, 120.0);
+    notice(&mut world, Kind::ByHand, 240.0);
+    assert_eq!(record(&world).notices_beside.len(), 1);
+}
+
+#[test]
+fn what_comes_after_a_response_that_has_ended_is_a_response_of_its_own() {
+    let (hand, spot, event) = (Kind::ByHand, Kind::SpotInterruption, Kind::Maintenance);
+    for (first, second, begins) in [(hand, spot, true), (spot, hand, false), (spot, event, false)] {
+        let mut world = world();
+        world.pods.remove("uid-held");
+        notice(&mut world, first, window(first));
+        world.run(20.0);
+        assert_eq!(world.guard.state(), State::Done);
+        let id = record(&world).id;
+        notice(&mut world, second, window(second));
+        assert_eq!((record(&world).id != id, world.closed.len()), (begins, usize::from(begins)), "{first} {second}");
+    }
+}
+
+#[test]
+fn a_response_that_has_ended_is_not_taken_over_when_its_notice_is_taken_back() {
+    let mut world = world();
+    world.pods.remove("uid-held");
+    notice(&mut world, Kind::AutoscalingTermination, 0.0);
+    notice(&mut world, Kind::Maintenance, 400.0);
+    world.run(20.0);
+    let id = record(&world).id;
+    take_back(&mut world, Kind::AutoscalingTermination);
+    let record = record(&world);
+    assert!(record.notice.kind == Kind::Maintenance && record.id != id && world.closed.len() == 1);
+}
+
+#[test]
+fn a_notice_that_is_no_longer_to_be_acted_on_takes_nothing_over() {
+    let mut world = world();
+    notice(&mut world, Kind::AutoscalingTermination, 0.0);
+    notice(&mut world, Kind::Maintenance, 400.0);
+    world.run(2.0);
+    world.change_settings(|settings| settings.responses.maintenance.reaction = Reaction::Observe);
+    take_back(&mut world, Kind::AutoscalingTermination);
+    assert_eq!(world.closed[0].outcome, Some(ResponseOutcome::Withdrawn));
+}
+
+#[test]
+fn when_the_notice_that_took_over_is_taken_back_the_former_goes_on_if_it_asked_for_as_much() {
+    for (former, goes_on) in [(Kind::Maintenance, true), (Kind::RebalanceRecommendation, false)] {
+        let mut world = world();
+        world.hook_takes.insert("notice".into(), s(20));
+        world.change_settings(|settings| settings.responses.rebalance_recommendation.reaction = Reaction::Cordon);
+        notice(&mut world, former, 500.0);
+        world.run(2.0);
+        notice(&mut world, Kind::AutoscalingTermination, 0.0);
+        world.run(4.0);
+        take_back(&mut world, Kind::AutoscalingTermination);
+        world.run(6.0);
+        let running = world.guard.running().map(|running| running.notice.kind);
+        assert_eq!(running, goes_on.then_some(former));
+    }
+}
+
+#[test]
+fn of_two_notices_with_the_same_deadline_the_first_stays() {
+    let mut world = world();
+    notice(&mut world, Kind::SpotInterruption, 120.0);
+    notice(&mut world, Kind::ByHand, 120.0);
+    assert_eq!(record(&world).notice.kind, Kind::SpotInterruption);
+}
+
+#[test]
+fn no_revision_and_no_number_of_a_hook_is_given_out_twice_by_responses_and_their_ways_back() {
+    let mut world = world();
+    for round in 0..3 {
+        let second = 20.0 * f64::from(round);
+        notice(&mut world, Kind::AutoscalingTermination, 0.0);
+        world.run(second + 8.0);
+        take_back(&mut world, Kind::AutoscalingTermination);
+        world.run(second + if round == 0 { 8.05 } else { 20.0 });
+    }
+    world.revisions.sort_unstable();
+    assert!(world.revisions.is_sorted_by(|one, next| one < next), "{:?}", world.revisions);
+    let numbers = world.told.iter().filter_map(|told| match told {
+        Told::Hook(_, order) => Some(order.number),
+        _ => None,
+    });
+    let numbers: Vec<u64> = numbers.collect();
+    assert!(numbers.len() > 8 && numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
+}
+
+#[test]
+fn with_two_and_a_half_minutes_left_a_daemon_that_is_told_to_end_does() {
+    for (left, ends) in [(150.0, true), (149.9, false)] {
+        let mut world = world();
+        notice(&mut world, Kind::ByHand, left);
+        world.feed(Event::Terminate { machine_stops: false });
+        assert_eq!(world.exited.is_some(), ends, "{left}");
+    }
+}
+
+#[test]
+fn hooks_of_a_response_whose_notice_is_taken_back_are_stopped() {
+    let mut world = world();
+    world.hook_takes.insert("pre-drain".into(), s(60));
+    notice(&mut world, Kind::AutoscalingTermination, 0.0);
+    world.run(2.0);
+    take_back(&mut world, Kind::AutoscalingTermination);
+    assert!(world.told.iter().any(|told| matches!(told, Told::StopHook(..))));
+}
+
+#[test]
+fn what_is_over_is_told_on_the_node_where_that_is_wanted() {
+    for (events, conditions) in [(true, true), (true, false), (false, true)] {
+        let mut world = world();
+        world.change_settings(|settings| {
+            (settings.kubernetes.events, settings.kubernetes.conditions) = (events, conditions);
+        });
+        notice(&mut world, Kind::AutoscalingTermination, 0.0);
+        world.run(2.0);
+        take_back(&mut world, Kind::AutoscalingTermination);
+        world.run(5.0);
+        let over = world.requests(|request| match request {
+            Request::ClearCondition(told) => Some((told.reason, told.message.clone())),
+            _ => None,
+        });
+        let over: Vec<_> = over.into_iter().map(|(_, told)| told).collect();
+        let expected = ("NoticeOver", "the autoscaling termination is over".to_owned());
+        assert_eq!(over, if conditions { vec![expected] } else { Vec::new() });
+        assert_eq!(world.events().contains(&"Uncordon"), events);
+    }
+}
+
+#[test]
+fn without_a_cluster_the_way_back_is_its_hooks() {
+    let mut world = World::new();
+    world.hook(Phase::Uncordon, "uncordon", ms(200));
+    world.feed(Event::Standing(Standing::None("no kubeconfig".into())));
+    notice(&mut world, Kind::AutoscalingTermination, 0.0);
+    world.run(2.0);
+    take_back(&mut world, Kind::AutoscalingTermination);
+    world.run(5.0);
+    assert_eq!((world.requests(|_| Some(())).len(), ran(&world, Phase::Uncordon)), (0, 1));
+}
+
+#[test]
+fn the_way_back_waits_for_the_disk_but_not_long() {
+    for (disk_works, begins, over) in [(true, 0.0045..0.1, 0.5), (false, 0.2..0.21, 2.5)] {
+        let mut world = world();
+        notice(&mut world, Kind::AutoscalingTermination, 0.0);
+        world.run(2.0);
+        world.disk_works = disk_works;
+        take_back(&mut world, Kind::AutoscalingTermination);
+        world.run(2.0 + over);
+        assert_eq!(world.guard.state(), State::Watching, "disk works: {disk_works}");
+        let back = world.requests(|request| matches!(request, Request::RestoreNode(_)).then_some(()))[0].0 + 0.004;
+        let hook = world.hook_runs().into_iter().find(|(_, name)| name.starts_with("uncordon")).unwrap();
+        assert!(begins.contains(&(hook.0 - back)), "{hook:?}, node back at {back}");
+    }
+}
+
+#[test]
+fn of_the_hooks_of_a_way_back_that_a_restart_cut_only_those_run_again_that_had_not_ended() {
+    let mut world = world();
+    for (name, takes) in [("10-a", s(1)), ("20-b", s(20))] {
+        world.hook(Phase::Uncordon, name, takes);
+    }
+    notice(&mut world, Kind::AutoscalingTermination, 0.0);
+    world.run(2.0);
+    take_back(&mut world, Kind::AutoscalingTermination);
+    world.run(8.0);
+    world.restart();
+    world.run(10.0);
+    let runs = |name: &str| world.hook_runs().iter().filter(|(_, run)| run.ends_with(name)).count();
+    assert_eq!((runs("10-a"), runs("20-b")), (1, 2));
+}
+
+#[test]
+fn a_kubelet_that_a_local_drain_has_frozen_goes_on_when_the_node_is_brought_back() {
+    for active in [true, false] {
+        let mut world = World::new();
+        world.hook(Phase::LocalDrain, "freeze", s(2));
+        ready(&mut world);
+        world.outages = vec![(at(0.0), at(if active { 1000.0 } else { 0.0 }))];
+        notice(&mut world, Kind::AutoscalingTermination, 0.0);
+        world.run(5.0);
+        assert_eq!(record(&world).local_drain.active, active);
+        world.outages.clear();
+        take_back(&mut world, Kind::AutoscalingTermination);
+        world.run(6.0);
+        let at_work = world.guard.record().is_some_and(|record| record.local_drain.active);
+        assert_eq!(at_work, active, "its hook is at work");
+        world.run(30.0);
+        let ends = world.hook_runs().into_iter().filter(|(_, name)| name == "local-drain/freeze end").count();
+        assert_eq!(ends, usize::from(active));
+        assert!(!world.written.last().unwrap().local_drain.active);
+    }
+}
+
+#[test]
+fn a_way_back_that_was_given_up_after_ten_minutes_is_tried_again() {
+    let mut world = world();
+    notice(&mut world, Kind::AutoscalingTermination, 0.0);
+    world.run(2.0);
+    world.outages = vec![(at(2.0), at(700.0))];
+    take_back(&mut world, Kind::AutoscalingTermination);
+    world.run(604.0);
+    assert!(said(&world, "the node could not be brought back"));
+    world.run(720.0);
+    assert!(!world.node.cordoned);
+}
+
+#[test]
+fn a_response_that_was_withdrawn_is_not_taken_up_and_its_node_is_brought_back() {
+    let mut world = world();
+    notice(&mut world, Kind::AutoscalingTermination, 0.0);
+    world.run(2.0);
+    take_back(&mut world, Kind::AutoscalingTermination);
+    let withdrawn = world.closed[0].clone();
+    world.guard = Guard::new(&world.settings);
+    world.guard.take_up(withdrawn, "boot", world.now);
+    assert!(world.guard.running().is_none());
+    ready(&mut world);
+    world.run(5.0);
+    assert!(!world.node.cordoned);
+}
+
+#[test]
+fn a_record_of_this_instance_or_of_an_unknown_one_is_ours() {
+    for theirs in [Some("i-1"), None] {
+        let mut world = world();
+        if let Some(id) = theirs {
+            world.feed(Event::Instance(instance(id)));
+        }
+        let before = went(&mut world, InstanceAction::Stop);
+        boots(&mut world, before, 4000.0);
+        world.feed(Event::Instance(instance("i-1")));
+        world.feed(Event::Polled(Kind::SpotInterruption));
+        world.run(4010.0);
+        assert_eq!(restored(&world), 1, "{theirs:?}");
+    }
 }

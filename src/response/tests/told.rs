@@ -177,6 +177,20 @@ fn fifty_errors_are_kept_and_none_of_them_twice() {
 }
 
 #[test]
+fn of_hooks_that_fail_three_are_told_of_on_the_node() {
+    let mut world = World::new();
+    world.hook(Phase::PreDrain, "05-good", ms(1));
+    for name in ["10-a", "20-b", "30-c", "40-d", "50-e"] {
+        world.hook(Phase::PreDrain, name, ms(1));
+        world.hook_exits.insert(name.into(), vec![1]);
+    }
+    world.interrupt(120);
+    world.run(5.0);
+    let events = world.events().into_iter().filter(|reason| *reason == "HookFailed").count();
+    assert_eq!((events, world.guard.record().unwrap().errors.len()), (3, 5));
+}
+
+#[test]
 fn taints_that_are_refused_are_told() {
     let taint = Taint { key: "spot".into(), value: String::new(), effect: "NoSchedule".into() };
     let mut world = World::with_settings(|settings| settings.kubernetes.taints = vec![taint.clone()]);

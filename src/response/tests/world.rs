@@ -84,6 +84,8 @@ pub struct World {
     pub closed: Vec<Record>,
     /// All records that were written, in their order.
     pub written: Vec<Record>,
+    /// All revisions that were given out, of records of either kind.
+    pub revisions: Vec<u64>,
     due: BTreeMap<(Moment, u64), Due>,
     counter: Cell<u64>,
     watches: BTreeSet<u64>,
@@ -121,6 +123,7 @@ impl World {
             exited: None,
             closed: Vec::new(),
             written: Vec::new(),
+            revisions: Vec::new(),
             due: BTreeMap::new(),
             counter: Cell::new(0),
             watches: BTreeSet::new(),
@@ -300,12 +303,14 @@ impl World {
                 Action::RunHook(order) => self.run_hook(*order),
                 Action::StopHook { number } => self.stop_hook(number),
                 Action::Record { revision } if self.disk_works => {
+                    self.revisions.push(revision);
                     self.written.extend(self.guard.record());
                     self.later(self.now + ms(5), Due::Tell(self.lives, Event::Recorded { revision }));
                 }
                 Action::Say(_, text) => self.said.push(text),
                 Action::Exit => self.exited = Some(self.now),
-                Action::WriteClosed { record, .. } => {
+                Action::WriteClosed { revision, record } => {
+                    self.revisions.push(revision);
                     self.written.push((*record).clone());
                     self.closed.push(*record);
                 }
