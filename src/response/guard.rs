@@ -255,7 +255,13 @@ impl Guard {
     }
 
     fn advance(&mut self, turn: &mut Turn) {
-        let Some(running) = &mut self.running else { return };
+        let Some(running) = &mut self.running else {
+            // The response that held it was taken back.
+            if self.leaving {
+                turn.act(Action::Exit);
+            }
+            return;
+        };
         running.advance(turn, &self.standing);
         if self.leaving && running.has_said_all(turn) {
             turn.act(Action::Exit);

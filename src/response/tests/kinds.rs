@@ -920,6 +920,18 @@ fn no_revision_and_no_number_of_a_hook_is_given_out_twice_by_responses_and_their
 }
 
 #[test]
+fn a_daemon_that_was_told_to_end_ends_when_the_notice_that_held_it_is_taken_back() {
+    let mut world = world();
+    notice(&mut world, Kind::AutoscalingTermination, 0.0);
+    world.run(2.0);
+    world.feed(Event::Terminate { machine_stops: true });
+    assert_eq!(world.exited, None);
+    take_back(&mut world, Kind::AutoscalingTermination);
+    assert_eq!(world.exited, Some(world.now));
+    assert!(!said(&world, "brought back"), "the next daemon does that");
+}
+
+#[test]
 fn with_two_and_a_half_minutes_left_a_daemon_that_is_told_to_end_does() {
     for (left, ends) in [(150.0, true), (149.9, false)] {
         let mut world = world();
