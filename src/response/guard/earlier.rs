@@ -44,6 +44,7 @@ impl Guard {
         let mut turn = Turn::at(now);
         let open = record.outcome.is_none();
         self.last_id.clone_from(&record.id);
+        self.post_older(&record, boot_id, now);
         if record.terms.dry_run != self.settings.dry_run {
             // What the one has done the other has not.
             return (turn.actions, None);
@@ -79,6 +80,19 @@ impl Guard {
     /// A response that is over: what it did stands until its notice is known to be gone.
     fn take_up_closed(&mut self, record: &Record, boot_id: &str, now: Moment) {
         self.remember(record, boot_id);
+        self.post_closed(record, boot_id, now);
+    }
+
+    /// Where the newest response did nothing to the node, what an older one did is still to be undone.
+    fn post_older(&mut self, newest: &Record, boot_id: &str, now: Moment) {
+        let newest_did = newest.terms.cordons() && newest.terms.dry_run == self.settings.dry_run;
+        let key = |record: &Record| (record.notice.kind, record.notice.event_id.clone());
+        if let Some(older) = self.closed.clone().filter(|older| !newest_did && key(older) != key(newest)) {
+            self.post_closed(&older, boot_id, now);
+        }
+    }
+
+    fn post_closed(&mut self, record: &Record, boot_id: &str, now: Moment) {
         let same_boot = record.clock.boot_id == boot_id;
         if record.way_back() == Back::NotBegun && record.outcome != Some(ResponseOutcome::Withdrawn) {
             let at = if same_boot { written::deadline(record) } else { Moment::default() };

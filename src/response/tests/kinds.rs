@@ -1082,3 +1082,23 @@ fn a_record_of_this_instance_or_of_an_unknown_one_is_ours() {
         assert_eq!(restored(&world), 1, "{theirs:?}");
     }
 }
+
+#[test]
+fn what_an_older_response_did_stands_after_a_restart_though_the_newest_did_nothing_to_the_node() {
+    let mut world = world();
+    world.pods.remove("uid-held");
+    notice(&mut world, Kind::ByHand, 60.0);
+    world.run(70.0);
+    notice(&mut world, Kind::RebalanceRecommendation, 0.0);
+    world.run(80.0);
+    let [older, newest] = <[Record; 2]>::try_from(world.closed.clone()).unwrap();
+    world.guard = Guard::new(&world.settings);
+    world.guard.remember(&older, "boot");
+    world.guard.take_up(newest, "boot", world.now);
+    ready(&mut world);
+    world.run(85.0);
+    assert!(world.node.cordoned, "a drain by hand stays until it is undone by hand");
+    world.feed(Event::Uncordon);
+    world.run(90.0);
+    assert!(!world.node.cordoned);
+}
