@@ -70,7 +70,10 @@ impl NodeUndo {
     /// The taints were taken away, or not. Gives what went wrong, if it is for good.
     pub fn taints_removed(&mut self, turn: &Turn, answer: &Answer) -> Option<String> {
         match answer {
-            Answer::Accepted => self.taints_settled = true,
+            Answer::Accepted => {
+                self.taints_settled = true;
+                return None;
+            }
             // Somebody else has changed them since: they are read again.
             Answer::Refused(Refusal { status: 409 | 422, .. }) => self.known = None,
             Answer::Refused(refusal) if is_final(refusal) => {
@@ -119,4 +122,79 @@ fn restoration(node: &Node, ours: &Annotation) -> Restoration {
 /// What these credentials may not do now they may not do later either.
 fn is_final(refusal: &Refusal) -> bool {
     matches!(refusal.status, 400 | 403 | 404 | 422)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING: fn() -> Answer = || Answer::Nothing("reset".into());
+
+    fn refused(status: u16, retry_after: Option<Duration>) -> Answer {
+        Answer::Refused(Refusal { status, message: "no".into(), causes: Vec::new(), retry_after })
+    }
+
+    fn at(ms: u64) -> Turn {
+        Turn::at(Moment::after_boot(Duration::from_millis(1_000_000 + ms)))
+    }
+
+    /// A node that was read, all of whose cordon and taints are ours.
+    fn read() -> NodeUndo {
+        let taints = vec![Taint { key: "spot".into(), value: String::new(), effect: "NoSchedule".into() }];
+        let ours = Annotation { cordoned: true, taints: taints.clone(), ..Annotation::default() };
+        let node = Node { cordoned: true, taints, response: Some(ours.text()), ..Node::default() };
+        let mut undo = NodeUndo::default();
+        undo.read(&at(0), Answered::Node(node));
+        undo
+    }
+
+    /// What is sent next, and how many milliseconds after the start.
+    fn next(undo: &mut NodeUndo) -> Option<(u64, Purpose)> {
+        (0..3000).step_by(100).find_map(|ms| {
+            let mut line = Line::default();
+            undo.advance(&mut at(ms), &mut line);
+            let of = [Purpose::ReadNode, Purpose::RemoveTaints, Purpose::PatchNode];
+            of.into_iter().find(|purpose| line.under_way(purpose)).map(|purpose| (ms, purpose))
+        })
+    }
+
+    #[test]
+    fn a_read_that_came_to_nothing_is_repeated_after_200_ms_and_one_that_was_refused_when_the_api_server_says() {
+        let later = Some(Duration::from_millis(400));
+        for (answer, ms) in [(NOTHING(), 200), (refused(403, None), 1000), (refused(500, later), 400)] {
+            let mut undo = NodeUndo::default();
+            undo.read(&at(0), Answered::Other(answer.clone()));
+            assert_eq!(next(&mut undo), Some((ms, Purpose::ReadNode)), "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn taints_are_read_again_where_others_changed_them_and_left_where_they_may_not_be_removed() {
+        for (answer, told, ms, purpose) in [
+            (Answer::Accepted, false, 0, Purpose::PatchNode),
+            (refused(403, None), true, 0, Purpose::PatchNode),
+            (refused(409, None), false, 1000, Purpose::ReadNode),
+            (refused(422, None), false, 1000, Purpose::ReadNode),
+            (refused(500, None), false, 1000, Purpose::RemoveTaints),
+            (NOTHING(), false, 200, Purpose::RemoveTaints),
+        ] {
+            let mut undo = read();
+            assert_eq!(undo.taints_removed(&at(0), &answer).is_some(), told, "{answer:?}");
+            assert_eq!(next(&mut undo), Some((ms, purpose)), "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn a_node_that_may_not_be_changed_stays_as_it_is() {
+        for status in [400, 403, 404, 422] {
+            let mut undo = read();
+            assert!(undo.restored(&at(0), Answered::Other(refused(status, None))).is_some(), "{status}");
+            assert_eq!((undo.undone, next(&mut undo)), (Some(Undone::Refused), None), "{status}");
+        }
+        for answer in [refused(409, None), NOTHING()] {
+            let mut undo = read();
+            assert_eq!(undo.restored(&at(0), Answered::Other(answer.clone())), None, "{answer:?}");
+            assert!(undo.undone.is_none() && next(&mut undo).is_some(), "{answer:?}");
+        }
+    }
 }
