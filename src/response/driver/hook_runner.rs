@@ -56,6 +56,11 @@ impl HookRunner {
         }
     }
 
+    /// A hook has ended by itself.
+    pub fn has_ended(&mut self, number: u64) {
+        self.running.remove(&number);
+    }
+
     pub fn stop(&mut self, number: u64) {
         if let Some(stop) = self.running.remove(&number) {
             stop.now();

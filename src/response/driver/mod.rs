@@ -203,6 +203,9 @@ impl Driver {
         while !self.done {
             self.notifier.watchdog();
             self.renew_the_keeper();
+            if self.guard.state() == State::Watching {
+                self.requests.close_fresh_connections();
+            }
             self.status_changed |= self.disk.look(Moment::now());
             self.tell_status();
             self.notice_sleep();
@@ -262,6 +265,8 @@ impl Driver {
                 self.status_changed |= self.disk.written(*revision, Moment::now());
             }
             Event::Standing(standing) => self.standing_changed(standing),
+            Event::WatchEnded { number, .. } => self.requests.watch_has_ended(*number),
+            Event::HookEnded { number, .. } => self.hooks.has_ended(*number),
             _ => {}
         }
         self.feed(event);

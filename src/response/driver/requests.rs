@@ -74,6 +74,16 @@ impl Requests {
         drop(self.to.send(Message::Event(event)));
     }
 
+    /// A watch is over, or was never there.
+    pub fn watch_has_ended(&mut self, number: u64) {
+        self.watches.remove(&number);
+    }
+
+    /// Closes what a silence had opened beside the keeper's connections, dead ones among it.
+    pub fn close_fresh_connections(&mut self) {
+        self.afresh = None;
+    }
+
     pub fn end_watch(&mut self, number: u64) {
         if let Some(end) = self.watches.remove(&number) {
             end.store(true, Ordering::Release);
