@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn the_window_is_that_of_the_settings_or_what_was_given_and_counts_from_its_beginning() {
-        let table: [Row; 19] = [
+        let table: [Row; 21] = [
             (Kind::ByHand, None, None, None, Ok((120, false))),
             (Kind::ByHand, Some(600), None, None, Ok((600, false))),
             (Kind::ByHand, Some(600), None, Some("11:55:00"), Ok((300, false))),
@@ -196,6 +196,8 @@ mod tests {
             (Kind::Maintenance, None, Some("11:58:00"), None, Ok((120, true))),
             (Kind::RebalanceRecommendation, None, None, None, Ok((120, false))),
             (Kind::RebalanceRecommendation, Some(60), None, None, Err(Wrong::NoTimeToTell)),
+            (Kind::RebalanceRecommendation, None, Some("12:30:00"), None, Err(Wrong::NoTimeToTell)),
+            (Kind::RebalanceRecommendation, None, None, Some("11:59:00"), Err(Wrong::NoTimeToTell)),
         ];
         for (kind, window, until, since, expected) in table {
             let given = sighting(&drain(kind, window, until, since)).map(|sighting| {
@@ -208,9 +210,22 @@ mod tests {
 
     #[test]
     fn an_end_that_is_days_ahead_is_a_slip() {
-        let until = Timestamp::from_rfc3339("2027-11-22T12:30:00Z");
-        let drain = Drain { until, ..drain(Kind::ByHand, None, None, None) };
-        assert_eq!(sighting(&drain), Err(Wrong::FarAhead(until.unwrap())));
+        let until = |text| Drain { until: Timestamp::from_rfc3339(text), ..drain(Kind::ByHand, None, None, None) };
+        let year = until("2027-11-22T12:30:00Z");
+        assert_eq!(sighting(&year), Err(Wrong::FarAhead(year.until.unwrap())));
+        assert!(sighting(&until("2026-11-23T12:00:00Z")).is_ok(), "a day ahead");
+    }
+
+    #[test]
+    fn a_recommendation_by_hand_was_given_when_it_is_asked_for() {
+        let given = sighting(&drain(Kind::RebalanceRecommendation, None, None, None)).unwrap();
+        assert_eq!(given.time, Some(at("12:00:00")));
+    }
+
+    #[test]
+    fn who_asks_for_a_drain_is_told_what_is_wrong_with_its_times() {
+        let words = Wrong::TwoEnds("since").to_string();
+        assert_eq!(words, "--until and --since both say when the window ends; give one of them");
     }
 
     #[test]
