@@ -179,4 +179,32 @@ mod tests {
         assert!(!writer.hangs(Moment::now() + Duration::from_secs(60)));
         fs::remove_dir_all(state).unwrap();
     }
+
+    /// The revision of the work that comes next; 0 for a mere trial.
+    fn taken(writer: &Writer) -> u64 {
+        match writer.0.next() {
+            Work::TryOut => 0,
+            Work::Write { revision, .. } => revision,
+        }
+    }
+
+    #[test]
+    fn of_each_record_only_the_latest_waits_and_a_trial_waits_for_nothing() {
+        let writer = Writer(Arc::default());
+        writer.0.put_back(Work::TryOut);
+        for (revision, id) in [(1, "a"), (2, "b"), (3, "a")] {
+            writer.write(revision, id.into(), Vec::new());
+        }
+        assert_eq!([taken(&writer), taken(&writer)], [2, 3]);
+        assert!(writer.0.papers().waiting.is_empty());
+    }
+
+    #[test]
+    fn a_disk_that_has_not_answered_for_two_seconds_hangs() {
+        let writer = Writer(Arc::default());
+        let since = Moment::after_boot(Duration::from_secs(1000));
+        assert!(!writer.hangs(since));
+        writer.0.papers().busy_since = Some(since);
+        assert_eq!([1999, 2000].map(|ms| writer.hangs(since + Duration::from_millis(ms))), [false, true]);
+    }
 }
