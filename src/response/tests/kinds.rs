@@ -1033,8 +1033,10 @@ fn a_kubelet_that_a_local_drain_has_frozen_goes_on_when_the_node_is_brought_back
         let at_work = world.guard.record().is_some_and(|record| record.local_drain.active);
         assert_eq!(at_work, active, "its hook is at work");
         world.run(30.0);
-        let ends = world.hook_runs().into_iter().filter(|(_, name)| name == "local-drain/freeze end").count();
-        assert_eq!(ends, usize::from(active));
+        let ends: Vec<(f64, String)> =
+            world.hook_runs().into_iter().filter(|(_, name)| name == "local-drain/freeze end").collect();
+        assert_eq!(ends.len(), usize::from(active));
+        assert!(ends.iter().all(|(moment, _)| (5.0..5.008).contains(moment)), "at once: {ends:?}");
         assert!(!world.written.last().unwrap().local_drain.active);
     }
 }
@@ -1100,5 +1102,29 @@ fn what_an_older_response_did_stands_after_a_restart_though_the_newest_did_nothi
     assert!(world.node.cordoned, "a drain by hand stays until it is undone by hand");
     world.feed(Event::Uncordon);
     world.run(90.0);
+    assert!(!world.node.cordoned);
+}
+
+#[test]
+fn what_was_undone_with_the_newest_response_holds_nobody_after_a_restart() {
+    let mut world = world();
+    world.pods.remove("uid-held");
+    notice(&mut world, Kind::ByHand, 60.0);
+    world.run(70.0);
+    notice(&mut world, Kind::SpotInterruption, 120.0);
+    world.run(200.0);
+    world.feed(Event::Uncordon);
+    world.run(205.0);
+    let (older, newest) = (world.closed[0].clone(), world.written.last().unwrap().clone());
+    assert!(!world.node.cordoned && newest.notice.kind == Kind::SpotInterruption);
+    world.guard = Guard::new(&world.settings);
+    world.guard.remember(&older, "boot");
+    world.guard.take_up(newest, "boot", world.now);
+    ready(&mut world);
+    notice(&mut world, Kind::AutoscalingTermination, 0.0);
+    world.run(210.0);
+    assert!(world.node.cordoned);
+    take_back(&mut world, Kind::AutoscalingTermination);
+    world.run(215.0);
     assert!(!world.node.cordoned);
 }
