@@ -81,3 +81,21 @@ fn answers_that_are_cut_in_the_middle_are_asked_for_again() {
     assert_eq!(record::count(&record, "graceful"), 20, "{record:#}");
     assert_eq!(record["outcome"], "complete");
 }
+
+#[test]
+fn once_the_response_is_over_nothing_is_kept_of_the_connections_that_a_silence_had_opened() {
+    let pods: Vec<PodSpec> = PodSpec::many("web", 30).into_iter().map(|pod| pod.grace(3).stops_in(0.5)).collect();
+    let world = World::new("sockets", &pods);
+    let guard = world.start(world.setup(PROGRAM));
+    let before = guard.usage().descriptors;
+    world.faults.hang();
+    world.interrupt(&guard, 14);
+    guard.wait_line("the API server is silent", seconds(10));
+    world.faults.heal();
+    let record = guard.wait_done(seconds(20));
+    assert_eq!(record["outcome"], "complete", "{record:#}");
+    guard.expect("the response is over", seconds(30), || (guard.status()?["state"] == "watching").then_some(()));
+    // One more may be a poll that is under way.
+    guard
+        .expect("no more sockets than before", seconds(20), || (guard.usage().descriptors <= before + 1).then_some(()));
+}
