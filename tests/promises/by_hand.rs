@@ -149,7 +149,7 @@ fn a_notice_that_comes_in_the_middle_brings_the_deadline_nearer() {
     assert!(ended.is_some(), "{output:?}");
     let record = only_record(&setup);
     let window = record::since_notice(&record, &record["deadline"]);
-    assert!(window < 30.0 && !record["outcome"].is_null(), "{record:#}");
+    assert!(window < 30.0 && !record["outcome"].is_null(), "{window} {}\n{output:?}\n{record:#}", record["outcome"]);
 }
 
 #[test]
