@@ -12,7 +12,7 @@ use crate::config::Terms;
 use crate::hooks::Phase;
 use crate::instance::Instance;
 use crate::moment::Timestamp;
-use crate::notice::{InstanceAction, Kind};
+use crate::notice::{InstanceAction, Key, Kind};
 use crate::process::Started;
 
 pub use store::{Error, Newest, Store};
@@ -130,6 +130,12 @@ pub struct NoticeWritten {
     /// As the notice said it; absent if it could not be read.
     pub time: Option<Timestamp>,
     pub first_seen: Timestamp,
+}
+
+impl NoticeWritten {
+    pub fn key(&self) -> Key {
+        Key { kind: self.kind, event_id: self.event_id.clone() }
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

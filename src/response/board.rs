@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::turn::Turn;
 use crate::config::{Reaction, Responses};
+use crate::instance::Instance;
 use crate::moment::{Moment, Timestamp};
 use crate::notice::{self, Deadline, InstanceAction, Key, Kind, Sighting};
 
@@ -30,6 +31,8 @@ pub struct Posted {
     came_back: bool,
     /// It was answered in an earlier life of the daemon, and not seen since: another of its kind may stand by now.
     unconfirmed: bool,
+    /// The instance on which it was answered in an earlier life of the daemon, if that is known.
+    instance_id: Option<String>,
     /// It is said to have been done.
     completed: bool,
     /// The good poll that is under way has shown it.
@@ -47,6 +50,15 @@ enum State {
     Answered(Reaction),
     /// What it announced has happened already.
     Stale,
+}
+
+/// How a notice was answered in an earlier life of the daemon.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    pub reaction: Reaction,
+    /// It was in an earlier boot.
+    pub came_back: bool,
+    pub instance: &'a Instance,
 }
 
 /// A notice that was responded to before this daemon was started.
@@ -77,6 +89,7 @@ impl Posted {
             noted: false,
             came_back: false,
             unconfirmed: false,
+            instance_id: None,
             completed: false,
             seen: false,
             missed: 0,
@@ -115,6 +128,7 @@ impl Posted {
     /// It was seen again.
     fn again(&mut self, sighting: Sighting, now: Moment, responses: &Responses) {
         (self.missed, self.gone_since, self.completed, self.seen) = (0, None, false, true);
+        let unconfirmed = std::mem::take(&mut self.unconfirmed);
         let same = (sighting.action, sighting.time) == (self.sighting.action, self.sighting.time);
         let deadline = notice::deadline(&sighting, responses.of(sighting.kind).window);
         if same && self.came_back && deadline.overdue {
@@ -123,7 +137,6 @@ impl Posted {
             }
             return;
         }
-        let unconfirmed = std::mem::take(&mut self.unconfirmed);
         let is_another = self.came_back || (!same && (unconfirmed || self.state == State::Stale));
         if is_another && sighting.kind != Kind::RebalanceRecommendation {
             *self = Posted { seen: true, ..Posted::new(sighting, deadline, State::Open) };
@@ -164,21 +177,38 @@ impl Board {
 
     /// Posts the notice of a response that an earlier life of the daemon began and this one goes on with.
     pub fn post_running(&mut self, sighting: Sighting, deadline: Deadline, reaction: Reaction) {
-        self.posted.push(Posted::new(sighting, deadline, State::Answered(reaction)));
+        self.post(Posted::new(sighting, deadline, State::Answered(reaction)));
     }
 
-    /// Posts the notice of a response that is over. `came_back`: it was in an earlier boot.
-    pub fn post_answered(&mut self, sighting: Sighting, deadline: Deadline, reaction: Reaction, came_back: bool) {
-        let posted = Posted::new(sighting, deadline, State::Answered(reaction));
-        self.posted.push(Posted { came_back, unconfirmed: true, ..posted });
+    /// Posts the notice of a response that is over.
+    pub fn post_answered(&mut self, sighting: Sighting, deadline: Deadline, answer: Answer<'_>) {
+        let posted = Posted::new(sighting, deadline, State::Answered(answer.reaction));
+        let instance_id = answer.instance.id.clone();
+        self.post(Posted { came_back: answer.came_back, unconfirmed: true, instance_id, ..posted });
+    }
+
+    fn post(&mut self, posted: Posted) {
+        self.take_back(&posted.sighting.key());
+        self.posted.push(posted);
+    }
+
+    /// Nothing stands any more.
+    pub fn clear(&mut self) {
+        self.posted.clear();
+    }
+
+    /// What was answered on another instance does not stand on this one.
+    pub fn forget_other_instances(&mut self, ours: Option<&str>) {
+        self.posted.retain(|posted| posted.instance_id.is_none() || posted.instance_id.as_deref() == ours);
     }
 
     /// A notice was seen. Gives whether that is news which was answered in an earlier life of the daemon.
     pub fn see(&mut self, sighting: &Sighting, now: Moment, responses: &Responses, instance: Option<&str>) -> bool {
         let key = sighting.key();
         if let Some(posted) = self.posted.iter_mut().find(|posted| posted.is(&key)) {
+            let was_unconfirmed = posted.unconfirmed;
             posted.again(sighting.clone(), now, responses);
-            return false;
+            return was_unconfirmed && posted.state != State::Open;
         }
         let deadline = notice::deadline(sighting, responses.of(sighting.kind).window);
         let state = self.past_state(sighting, deadline, instance);

@@ -162,7 +162,12 @@ fn write_phases(phases: &Phases, first_seen: Moment, times: &Times) -> Vec<Phase
 
 /// The moment of a record's deadline, on the boot on which it was written.
 pub fn deadline(record: &Record) -> Moment {
-    clock(record).moment(record.deadline)
+    moment(record, record.deadline)
+}
+
+/// The moment of a time in a record, on the boot on which it was written.
+pub fn moment(record: &Record, time: Timestamp) -> Moment {
+    clock(record).moment(time)
 }
 
 /// The clocks of a record's first sight.

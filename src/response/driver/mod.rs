@@ -185,9 +185,10 @@ impl Driver {
     fn take_up(&mut self) {
         let boot_id = Clock::read().boot_id;
         let (record, others) = self.disk.newest(&boot_id);
-        others.iter().for_each(|other| self.guard.remember(other, &boot_id));
+        let now = Moment::now();
+        others.iter().for_each(|other| self.guard.remember(other, &boot_id, now));
         let Some(record) = record else { return };
-        let (actions, closed) = self.guard.take_up(record, &boot_id, Moment::now());
+        let (actions, closed) = self.guard.take_up(record, &boot_id, now);
         if let Some(closed) = closed {
             self.disk.write(0, &closed);
         }

@@ -4,35 +4,35 @@
 use log::Level;
 
 use super::Guard;
-use crate::config::Terms;
+use crate::config::{Reaction, Terms};
 use crate::instance::Instance;
 use crate::moment::{Clock, Moment};
-use crate::notice::{Deadline, InstanceAction, Key, Kind, Sighting};
-use crate::record::{Record, ResponseOutcome, WayBack as Back};
+use crate::notice::{Deadline, InstanceAction, Kind, Sighting};
+use crate::record::{NoticeWritten, Record, ResponseOutcome, WayBack as Back};
 use crate::response::action::Action;
-use crate::response::board::Past;
+use crate::response::board::{Answer, Past};
 use crate::response::running::{self, Notice, Running};
 use crate::response::turn::{Turn, tenths};
 use crate::response::written;
 
 impl Guard {
-    /// What an older record tells: that its notice was responded to, and what may still be to undo. The oldest first,
-    /// before [`Guard::take_up`].
-    pub fn remember(&mut self, record: &Record, boot_id: &str) {
+    /// What an older record tells: that its notices were responded to, for which of them the node is still to stay
+    /// cordoned, and what may still be to undo. The oldest first, before [`Guard::take_up`].
+    pub fn remember(&mut self, record: &Record, boot_id: &str, now: Moment) {
         if record.terms.dry_run != self.settings.dry_run {
             return;
         }
-        let notices = record.earlier_notices.iter().chain(&record.notices_beside).chain([&record.notice]);
-        for notice in notices {
+        for notice in notices(record) {
             self.board.remember(Past {
-                key: Key { kind: notice.kind, event_id: notice.event_id.clone() },
+                key: notice.key(),
                 action: notice.action,
                 time: notice.time,
-                reaction: record.terms.reaction,
+                reaction: self.reaction(record, notice),
                 same_boot: record.clock.boot_id == boot_id,
                 instance_id: record.instance.id.clone(),
             });
         }
+        self.post(record, boot_id, now);
         if record.terms.cordons() {
             self.closed = Some(record.clone()).filter(|record| record.way_back() != Back::Done);
         }
@@ -44,7 +44,6 @@ impl Guard {
         let mut turn = Turn::at(now);
         let open = record.outcome.is_none();
         self.last_id.clone_from(&record.id);
-        self.post_older(&record, boot_id, now);
         if record.terms.dry_run != self.settings.dry_run {
             // What the one has done the other has not.
             return (turn.actions, None);
@@ -52,7 +51,7 @@ impl Guard {
         if record.clock.boot_id != boot_id {
             let outcome = Some(record.outcome.unwrap_or(ResponseOutcome::InterruptedByReboot));
             let record = Record { outcome, ..record };
-            self.take_up_closed(&record, boot_id, now);
+            self.remember(&record, boot_id, now);
             return closed(turn, open, record, "interrupted by a reboot");
         }
         let mut running = written::read(record.clone());
@@ -63,11 +62,11 @@ impl Guard {
         if running.deadline.at <= now || running.withdrawn || record.way_back() != Back::NotBegun {
             running.phases.ended.get_or_insert(running.deadline.at);
             let record = if open { written::write(&running) } else { record };
-            self.take_up_closed(&record, boot_id, now);
+            self.remember(&record, boot_id, now);
             return closed(turn, open, record, "cut: its deadline came while no spot-guard ran");
         }
         self.instance = running.instance.clone();
-        self.board.post_running(sighting(&record, now), running.deadline, record.terms.reaction);
+        self.post_running(&record, now);
         turn.say(
             Level::Warn,
             format!("response {} is taken up, {} s left", running.id, tenths(now.until(running.deadline.at))),
@@ -77,37 +76,44 @@ impl Guard {
         (turn.actions, None)
     }
 
-    /// A response that is over: what it did stands until its notice is known to be gone.
-    fn take_up_closed(&mut self, record: &Record, boot_id: &str, now: Moment) {
-        self.remember(record, boot_id);
-        self.post_closed(record, boot_id, now);
-    }
-
-    /// Where the newest response did nothing to the node, what an older one did is still to be undone.
-    fn post_older(&mut self, newest: &Record, boot_id: &str, now: Moment) {
-        let newest_did = newest.terms.cordons() && newest.terms.dry_run == self.settings.dry_run;
-        let key = |record: &Record| (record.notice.kind, record.notice.event_id.clone());
-        if let Some(older) = self.closed.clone().filter(|older| !newest_did && key(older) != key(newest)) {
-            self.post_closed(&older, boot_id, now);
+    /// What a response did stands until its notices are known to be gone, or the node was brought back.
+    fn post(&mut self, record: &Record, boot_id: &str, now: Moment) {
+        if record.way_back() != Back::NotBegun {
+            return self.board.clear();
+        }
+        let came_back = record.clock.boot_id != boot_id;
+        for notice in notices(record) {
+            let at = if came_back { Moment::default() } else { end(record, notice) };
+            let answer = Answer { reaction: self.reaction(record, notice), came_back, instance: &record.instance };
+            self.board.post_answered(sighting(notice, now), Deadline { at, overdue: record.overdue }, answer);
+        }
+        if record.outcome == Some(ResponseOutcome::Withdrawn) {
+            self.board.take_back(&record.notice.key());
         }
     }
 
-    fn post_closed(&mut self, record: &Record, boot_id: &str, now: Moment) {
-        let same_boot = record.clock.boot_id == boot_id;
-        if record.way_back() == Back::NotBegun && record.outcome != Some(ResponseOutcome::Withdrawn) {
-            let at = if same_boot { written::deadline(record) } else { Moment::default() };
-            let deadline = Deadline { at, overdue: record.overdue };
-            self.board.post_answered(sighting(record, now), deadline, record.terms.reaction, !same_boot);
+    /// The notice of a response that goes on, and those that wait behind it.
+    fn post_running(&mut self, record: &Record, now: Moment) {
+        for notice in notices(record) {
+            let (key, reaction) = (notice.key(), self.reaction(record, notice));
+            let deadline = Deadline { at: end(record, notice), overdue: record.overdue };
+            self.board.post_running(sighting(notice, now), deadline, reaction);
+            if key != record.notice.key() && reaction == record.terms.reaction {
+                self.board.noted(&key);
+            }
         }
+    }
+
+    /// What a notice of a record was answered with. The record tells it of the one that it went by last.
+    fn reaction(&self, record: &Record, notice: &NoticeWritten) -> Reaction {
+        let usual = self.settings.responses.of(notice.kind).reaction;
+        if notice.key() == record.notice.key() { record.terms.reaction } else { usual.min(record.terms.reaction) }
     }
 
     /// The records of an image may be those of the instance on which it was made.
     pub(super) fn forget_other_instances(&mut self) {
-        let is_ours = |record: &Record| record.instance.id.is_none() || record.instance.id == self.instance.id;
-        if let Some(record) = self.closed.take_if(|record| !is_ours(record)) {
-            let notice = &record.notice;
-            self.board.take_back(&Key { kind: notice.kind, event_id: notice.event_id.clone() });
-        }
+        self.closed.take_if(|record| record.instance.id.is_some() && record.instance.id != self.instance.id);
+        self.board.forget_other_instances(self.instance.id.as_deref());
     }
 
     pub(super) fn blank_record(&mut self, clock: &Clock) -> Record {
@@ -117,9 +123,19 @@ impl Guard {
     }
 }
 
-/// The notice of a record as if it were seen now.
-fn sighting(record: &Record, now: Moment) -> Sighting {
-    let notice = &record.notice;
+/// All notices of a record, that by which the response went last at the end.
+fn notices(record: &Record) -> impl Iterator<Item = &NoticeWritten> {
+    record.earlier_notices.iter().chain(&record.notices_beside).chain([&record.notice])
+}
+
+/// When the time of a notice of this boot is over.
+fn end(record: &Record, notice: &NoticeWritten) -> Moment {
+    let is_own = notice.key() == record.notice.key();
+    written::moment(record, notice.time.filter(|_| !is_own).unwrap_or(record.deadline))
+}
+
+/// A notice that was written down as if it were seen now.
+fn sighting(notice: &NoticeWritten, now: Moment) -> Sighting {
     Sighting {
         kind: notice.kind,
         action: notice.action,

@@ -461,6 +461,12 @@ fn a_stale_notice_after_a_stop_is_no_new_response() {
     assert_eq!(world.guard.state(), State::Watching);
     assert!(!world.node.cordoned && restored(&world) == 1);
     assert_eq!(asks(&world, "free").len(), 1);
+    let brought_back = world.written.last().unwrap().clone();
+    boots(&mut world, brought_back, 4010.0);
+    let stale = Sighting { date: world.clock().timestamp(world.now), seen: world.now, ..stop };
+    world.feed(Event::Noticed(stale));
+    world.run(4015.0);
+    assert!(world.guard.state() == State::Watching && !world.node.cordoned, "nor after a restart");
 }
 
 #[test]
@@ -742,9 +748,9 @@ fn after_an_older(kind: Kind, boot: &str, theirs: &str, then: impl FnOnce(&World
     world.feed(Event::Noticed(first.clone()));
     let older = record(&world);
     world.guard = Guard::new(&world.settings);
+    world.guard.remember(&older, boot, world.now);
     ready(&mut world);
     world.feed(Event::Instance(instance("i-1")));
-    world.guard.remember(&older, boot);
     world.now = at(20.0);
     let then = then(&world, first);
     world.feed(Event::Noticed(then));
@@ -768,12 +774,12 @@ fn what_older_records_tell_of_a_notice_decides_whether_it_is_responded_to_again(
         let event_id = Some("another".to_owned());
         Sighting { event_id, ..seen_again(world, &first) }
     };
-    let (responds, answered, stale) = ([true, false, false], [false, true, true], [false, true, false]);
+    let (responds, answered) = ([true, false, false], [false, true, true]);
     assert_eq!(after_an_older(spot, "boot", "i-1", same), answered);
     assert_eq!(after_an_older(spot, "boot", "i-1", changed), responds);
     assert_eq!(after_an_older(spot, "boot", "i-2", same), responds);
     assert_eq!(after_an_older(spot, "another boot", "i-1", same), responds);
-    assert_eq!(after_an_older(spot, "another boot", "i-1", late), stale);
+    assert_eq!(after_an_older(spot, "another boot", "i-1", late), answered);
     assert_eq!(after_an_older(rebalance, "another boot", "i-1", changed), answered);
     assert_eq!(after_an_older(rebalance, "boot", "i-2", same), responds);
     assert_eq!(after_an_older(Kind::Maintenance, "boot", "i-1", another), responds);
@@ -1095,13 +1101,80 @@ fn what_an_older_response_did_stands_after_a_restart_though_the_newest_did_nothi
     world.run(80.0);
     let [older, newest] = <[Record; 2]>::try_from(world.closed.clone()).unwrap();
     world.guard = Guard::new(&world.settings);
-    world.guard.remember(&older, "boot");
+    world.guard.remember(&older, "boot", world.now);
     world.guard.take_up(newest, "boot", world.now);
     ready(&mut world);
     world.run(85.0);
     assert!(world.node.cordoned, "a drain by hand stays until it is undone by hand");
     world.feed(Event::Uncordon);
     world.run(90.0);
+    assert!(!world.node.cordoned);
+}
+
+/// Lets the daemon die and start again with all that it had written.
+fn restart_with_all(world: &mut World) {
+    let mut records = world.closed.clone();
+    let newest = world.guard.record().or_else(|| records.pop()).unwrap();
+    world.guard = Guard::new(&world.settings);
+    records.retain(|record| record.id != newest.id);
+    for older in records {
+        world.guard.remember(&older, "boot", world.now);
+    }
+    world.guard.take_up(newest, "boot", world.now);
+    ready(world);
+}
+
+#[test]
+fn a_drain_by_hand_stands_though_a_later_notice_is_taken_back_after_a_restart() {
+    let mut world = world();
+    world.pods.remove("uid-held");
+    notice(&mut world, Kind::ByHand, 60.0);
+    world.run(70.0);
+    notice(&mut world, Kind::AutoscalingTermination, 0.0);
+    world.run(140.0);
+    restart_with_all(&mut world);
+    notice(&mut world, Kind::AutoscalingTermination, 0.0);
+    world.run(145.0);
+    take_back(&mut world, Kind::AutoscalingTermination);
+    world.run(150.0);
+    assert!(world.node.cordoned, "a drain by hand stays until it is undone by hand");
+    restart_with_all(&mut world);
+    world.run(155.0);
+    assert!(world.node.cordoned, "and is not forgotten with the next restart");
+    world.feed(Event::Uncordon);
+    world.run(160.0);
+    assert!(!world.node.cordoned);
+}
+
+#[test]
+fn a_drain_by_hand_that_another_notice_took_over_goes_on_when_that_is_taken_back_after_a_restart() {
+    let mut world = world();
+    notice(&mut world, Kind::ByHand, 600.0);
+    world.run(2.0);
+    notice(&mut world, Kind::AutoscalingTermination, 0.0);
+    world.run(4.0);
+    assert_eq!(world.guard.running().unwrap().notice.kind, Kind::AutoscalingTermination);
+    restart_with_all(&mut world);
+    notice(&mut world, Kind::AutoscalingTermination, 0.0);
+    world.run(6.0);
+    take_back(&mut world, Kind::AutoscalingTermination);
+    world.run(8.0);
+    let running = world.guard.running().expect("the drain by hand goes on");
+    assert_eq!((running.notice.kind, running.deadline.at), (Kind::ByHand, at(600.0)));
+    assert!(world.node.cordoned);
+}
+
+#[test]
+fn what_was_only_observed_beside_a_response_holds_no_node_after_a_restart() {
+    let mut world = world();
+    world.pods.remove("uid-held");
+    notice(&mut world, Kind::AutoscalingTermination, 0.0);
+    notice(&mut world, Kind::RebalanceRecommendation, 0.0);
+    world.run(310.0);
+    restart_with_all(&mut world);
+    notice(&mut world, Kind::RebalanceRecommendation, 0.0);
+    take_back(&mut world, Kind::AutoscalingTermination);
+    world.run(315.0);
     assert!(!world.node.cordoned);
 }
 
@@ -1118,7 +1191,7 @@ fn what_was_undone_with_the_newest_response_holds_nobody_after_a_restart() {
     let (older, newest) = (world.closed[0].clone(), world.written.last().unwrap().clone());
     assert!(!world.node.cordoned && newest.notice.kind == Kind::SpotInterruption);
     world.guard = Guard::new(&world.settings);
-    world.guard.remember(&older, "boot");
+    world.guard.remember(&older, "boot", world.now);
     world.guard.take_up(newest, "boot", world.now);
     ready(&mut world);
     notice(&mut world, Kind::AutoscalingTermination, 0.0);
