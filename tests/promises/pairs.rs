@@ -3,6 +3,7 @@
 
 use std::thread;
 
+use serde_json::Value;
 use stand_ins::guard::Guard;
 use stand_ins::imds::ScheduledEvent;
 use stand_ins::pods::PodSpec;
@@ -12,8 +13,16 @@ use stand_ins::world::World;
 use crate::{PROGRAM, seconds};
 
 /// Their windows, from the shortest on: none of them ends while a test looks.
-const KINDS: [(&str, u64); 4] =
-    [("spot-interruption", 100), ("by-hand", 200), ("autoscaling-termination", 300), ("maintenance", 500)];
+const KINDS: [(&str, u64); 5] = [
+    ("spot-interruption", 100),
+    ("by-hand", 200),
+    ("autoscaling-termination", 300),
+    ("rebalance-recommendation", 400),
+    ("maintenance", 500),
+];
+
+/// A recommendation is drained for as for the others.
+const DRAINED: &str = "[responses.rebalance-recommendation]\naction = \"drain\"\nwindow = \"400s\"";
 
 /// An event that cannot be read: beside it the scheduled events are asked for again within 5 s.
 const ODD: ScheduledEvent<'static> = ScheduledEvent {
@@ -28,6 +37,7 @@ fn announce(world: &World, guard: &Guard, kind: &str, window: u64) {
     match kind {
         "spot-interruption" => drop(world.imds.interrupt("terminate", after)),
         "autoscaling-termination" => world.imds.set_lifecycle_state("Terminated"),
+        "rebalance-recommendation" => drop(world.imds.recommend_rebalance()),
         "maintenance" => {
             let event = ScheduledEvent { id: "instance-event-1", code: "system-reboot", state: "active", after };
             world.imds.schedule(&[event, ODD]);
@@ -39,29 +49,40 @@ fn announce(world: &World, guard: &Guard, kind: &str, window: u64) {
     }
 }
 
-fn try_pair((first, its_window): (&str, u64), (second, window): (&str, u64)) {
-    let case = format!("{first}, then {second}");
-    // The second pod is still stopping when the second notice comes.
+/// A world of two pods, of which the second is still stopping when a second notice comes, and its daemon.
+fn begin(config: &str) -> (World, Guard) {
     let world = World::new(
         "pair",
         &[PodSpec::new("quick-0").grace(5).stops_in(0.5), PodSpec::new("slow-0").grace(90).stops_in(60.0)],
     );
     world.imds.schedule(&[ODD]);
-    let guard = world.start(world.setup(PROGRAM).hook("notice", "10-tell", "echo $SPOT_GUARD_NOTICE >>$OUT/told"));
+    let setup = world.setup(PROGRAM).hook("notice", "10-tell", "echo $SPOT_GUARD_NOTICE >>$OUT/told");
+    let guard = world.start(setup.config(config));
+    (world, guard)
+}
+
+fn lists(record: &Value, list: &str, kind: &str) -> bool {
+    record[list].as_array().into_iter().flatten().any(|notice| notice["kind"] == kind)
+}
+
+fn all_asked(guard: &Guard, kind: &str) -> Value {
+    guard.wait_record(&format!("{kind}: all pods were asked"), seconds(40), |record| {
+        let pods = record["pods"].as_array().map_or(&[][..], Vec::as_slice);
+        record["notice"]["kind"] == kind && pods.len() == 2 && pods.iter().all(|pod| !pod["asked_at"].is_null())
+    })
+}
+
+fn try_pair((first, its_window): (&str, u64), (second, window): (&str, u64)) {
+    let case = format!("{first}, then {second}");
+    let (world, guard) = begin(DRAINED);
     announce(&world, &guard, first, its_window);
-    let kind = |kind: &'static str| move |record: &serde_json::Value| record["notice"]["kind"] == kind;
-    let named = |name: &str| KINDS.iter().map(|(kind, _)| *kind).find(|kind| *kind == name).expect("a kind");
-    let asked = |record: &serde_json::Value| !record::pod(record, "slow-0")["asked_at"].is_null();
-    let before = guard.wait_record(&format!("{case}: all pods were asked"), seconds(40), |record| {
-        kind(named(first))(record) && record["pods"].as_array().is_some_and(|pods| pods.len() == 2) && asked(record)
-    });
+    let before = all_asked(&guard, first);
     announce(&world, &guard, second, window);
     let takes_over = window < its_window;
     let list = if takes_over { "earlier_notices" } else { "notices_beside" };
     let (wins, loses) = if takes_over { (second, first) } else { (first, second) };
     let record = guard.wait_record(&format!("{case}: both are known"), seconds(40), |record| {
-        let listed = record[list].as_array().into_iter().flatten().any(|notice| notice["kind"] == loses);
-        listed && kind(named(wins))(record)
+        lists(record, list, loses) && record["notice"]["kind"] == wins
     });
     assert_eq!(record["id"], before["id"], "{case}");
     let told = if takes_over { vec![first.to_owned(), second.to_owned()] } else { vec![first.to_owned()] };
@@ -76,6 +97,39 @@ fn of_two_notices_the_one_with_the_earlier_deadline_wins_in_every_order() {
             for second in KINDS.into_iter().filter(|second| *second != first) {
                 scope.spawn(move || try_pair(first, second));
             }
+        }
+    });
+}
+
+/// As is usual, a recommendation is only told of: beside a drain nothing comes of it, and a drain after it is whole.
+fn try_with_one_that_is_observed((kind, window): (&str, u64), recommended_first: bool) {
+    let (world, guard) = begin("");
+    let recommend = || world.imds.recommend_rebalance();
+    if recommended_first {
+        recommend();
+        guard.wait_record("the recommendation is told of", seconds(40), |record| {
+            record["notice"]["kind"] == "rebalance-recommendation" && !record["outcome"].is_null()
+        });
+        assert_eq!((world.asks().len(), world.is_cordoned()), (0, false), "{kind}");
+    }
+    announce(&world, &guard, kind, window);
+    all_asked(&guard, kind);
+    if !recommended_first {
+        recommend();
+        let beside = |record: &Value| lists(record, "notices_beside", "rebalance-recommendation");
+        guard.wait_record(&format!("{kind}: the recommendation beside it"), seconds(40), beside);
+    }
+    let record = guard.record().expect("a record");
+    assert_eq!((&record["notice"]["kind"], &record["terms"]["reaction"]), (&kind.into(), &"drain".into()));
+    assert_eq!((world.asks().len(), world.is_cordoned()), (2, true), "{kind}: {record:#}");
+}
+
+#[test]
+fn a_recommendation_that_is_only_observed_changes_nothing_of_any_drain_before_or_after_it() {
+    thread::scope(|scope| {
+        for kind in KINDS.into_iter().filter(|(kind, _)| *kind != "rebalance-recommendation") {
+            scope.spawn(move || try_with_one_that_is_observed(kind, true));
+            scope.spawn(move || try_with_one_that_is_observed(kind, false));
         }
     });
 }
