@@ -1,6 +1,8 @@
 //! The figures that spot-guard is to reach, measured on the release against a real API server; `make figures` runs it.
 //!
-//! Takes five minutes, most of which is watching it do nothing. To be run alone: a busy machine shows in every figure.
+//! Takes five minutes, most of which is watching it do nothing. To be run alone: a busy machine shows in every figure
+//! that is a time or an amount of memory. So such a goal that is not reached is only told; those that are the same in
+//! every run end the run as failed.
 #![forbid(unsafe_code)]
 
 mod process;
@@ -44,24 +46,34 @@ struct Figure {
     most: f64,
     /// The worst of several, where `measured` is their median.
     worst: Option<f64>,
+    /// It is the same in every run, whatever else the machine does.
+    exact: bool,
 }
 
 fn main() -> ExitCode {
     // What begins with dashes is cargo's.
     let asked: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     println!("{:<44} {:>10} {:>10} {:>10}", "", "measured", "worst", "at most");
-    let mut reached = true;
+    let mut as_it_must_be = true;
     for (name, measure) in GROUPS {
         if asked.is_empty() || asked.iter().any(|asked| asked == name) {
-            measure().iter().for_each(|figure| reached &= figure.show());
+            for figure in measure() {
+                let reached = figure.show();
+                as_it_must_be &= reached || !figure.exact;
+            }
         }
     }
-    if reached { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if as_it_must_be { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 impl Figure {
     fn new(what: &str, unit: &'static str, measured: f64, most: f64) -> Figure {
-        Figure { what: what.to_owned(), unit, measured, most, worst: None }
+        Figure { what: what.to_owned(), unit, measured, most, worst: None, exact: false }
+    }
+
+    /// One that is the same in every run.
+    fn exact(what: &str, unit: &'static str, measured: f64, most: f64) -> Figure {
+        Figure { exact: true, ..Figure::new(what, unit, measured, most) }
     }
 
     /// Of several runs; their median counts.
@@ -90,8 +102,8 @@ fn the_binary() -> Vec<Figure> {
     let dynamic = Command::new("readelf").arg("-d").arg(&binary).output().expect("readelf of binutils");
     let needed = String::from_utf8_lossy(&dynamic.stdout).lines().filter(|line| line.contains("(NEEDED)")).count();
     vec![
-        Figure::new("binary", "MiB", size as f64 / MIB, 2.5),
-        Figure::new("shared libraries that it needs", "", needed as f64, 0.0),
+        Figure::exact("binary", "MiB", size as f64 / MIB, 2.5),
+        Figure::exact("shared libraries that it needs", "", needed as f64, 0.0),
     ]
 }
 
