@@ -7,7 +7,6 @@ use serde_json::Value;
 use stand_ins::guard::Guard;
 use stand_ins::imds::ScheduledEvent;
 use stand_ins::pods::PodSpec;
-use stand_ins::record;
 use stand_ins::world::World;
 
 use crate::{PROGRAM, seconds};
