@@ -119,7 +119,13 @@ fn the_condition_and_the_event_are_on_the_node() {
     let conditions = cluster.node(&node)["status"]["conditions"].as_array().unwrap().clone();
     assert!(conditions.iter().any(|c| c["type"] == "Ready"), "{conditions:?}");
     assert!(conditions.iter().any(|c| c["type"] == "TerminationNotice" && c["status"] == "True"), "{conditions:?}");
-    let event = NodeEvent { reason: "SpotInterruption".into(), message: "m".into(), warning: true, at: since };
+    let event = NodeEvent {
+        reason: "SpotInterruption".into(),
+        message: "m".into(),
+        warning: true,
+        at: since,
+        labels: Vec::new(),
+    };
     assert_eq!(kept.api().create_event(&event), Answer::Accepted);
     assert_eq!(kept.api().create_event(&event), Answer::Accepted);
     assert_eq!(cluster.events(&node).iter().filter(|e| e["reason"] == "SpotInterruption").count(), 2);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use ureq::http::Method;
 
 use super::client::{Client, Request};
@@ -70,6 +70,7 @@ pub struct NodeEvent {
     /// Type `Warning` instead of `Normal`.
     pub warning: bool,
     pub at: Timestamp,
+    pub labels: Vec<(&'static str, String)>,
 }
 
 /// What a watch tells of the node's pods.
@@ -278,10 +279,12 @@ fn event_body(event: &NodeEvent, node_name: &str, number: u64) -> Value {
     // Unique over restarts by the time, within a life by the number. A name has 253 characters at most.
     let name: String = node_name.chars().take(200).collect();
     let name = format!("{name}.{:x}.{number}", event.at.unix_seconds());
+    let labels: Map<String, Value> =
+        event.labels.iter().map(|(key, value)| ((*key).to_owned(), value.as_str().into())).collect();
     json!({
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": { "name": name, "namespace": "default" },
+        "metadata": { "name": name, "namespace": "default", "labels": labels },
         "involvedObject": { "apiVersion": "v1", "kind": "Node", "name": node_name, "uid": node_name },
         "reason": event.reason,
         "message": event.message,
@@ -316,10 +319,17 @@ mod tests {
     #[test]
     fn two_events_of_one_second_have_two_names_on_the_node() {
         let at = Timestamp::from_rfc3339("2026-11-22T20:00:00Z").unwrap();
-        let event = NodeEvent { reason: "Cordon".into(), message: "m".into(), warning: true, at };
+        let event = NodeEvent {
+            reason: "Cordon".into(),
+            message: "m".into(),
+            warning: true,
+            at,
+            labels: vec![("zone", "a".into())],
+        };
         let (one, two) = (event_body(&event, "n", 0), event_body(&event, "n", 1));
         assert_ne!(one["metadata"]["name"], two["metadata"]["name"]);
         assert_eq!(one["involvedObject"]["uid"], "n");
         assert_eq!(one["type"], "Warning");
+        assert_eq!(one["metadata"]["labels"], json!({"zone": "a"}));
     }
 }

@@ -39,6 +39,7 @@ fn it_is_told_of_once_and_changes_nothing_and_not_again_after_a_crash() {
     world.imds.recommend_rebalance();
     let record = guard.wait_done(seconds(20));
     world.wait_event(&guard, "RebalanceRecommendation", "m5.large in eu-west-1a");
+    world.assert_events_are_of_the_pool();
     assert_eq!(
         (&record["terms"]["reaction"], &record["outcome"]),
         (&"observe".into(), &"complete".into()),

@@ -189,6 +189,7 @@ impl Driver {
         others.iter().for_each(|other| self.guard.remember(other, &boot_id, now));
         let Some(record) = record else { return };
         let (actions, closed) = self.guard.take_up(record, &boot_id, now);
+        self.requests.are_of(self.guard.instance());
         if let Some(closed) = closed {
             self.disk.write(0, &closed);
         }
@@ -290,6 +291,7 @@ impl Driver {
             imds::News::Instance(instance) => {
                 *self.instance_id.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = instance.id.clone();
                 self.status_changed = true;
+                self.requests.are_of(&instance);
                 // The node may wait to be compared with it.
                 self.requests.hurry();
                 self.feed(Event::Instance(instance));

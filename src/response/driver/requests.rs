@@ -7,13 +7,20 @@ use std::sync::mpsc::Sender;
 
 use super::{Message, spawn};
 use crate::config::Problem;
+use crate::config::selector::is_label_value;
+use crate::instance::Instance;
 use crate::kubernetes::{Annotation, Api, Condition, Keeper, NodeEvent, NodePatch, PodNews, WatchEnd};
 use crate::moment::Timestamp;
 use crate::objects::{Answer, Node};
 use crate::response::{Answered, Event, NodeChange, Request, Restoration, Told};
 
+/// The labels of the Spot pool that the machine is of, which its Events carry as its Node does.
+/// <https://kubernetes.io/docs/reference/labels-annotations-taints/>
+type Pool = Vec<(&'static str, String)>;
+
 pub struct Requests {
     keeper: Keeper,
+    pool: Pool,
     /// The keeper's API, and what is taken instead since the API server was silent: its connections may be dead.
     afresh: Option<(Arc<Api>, Arc<Api>)>,
     to: Sender<Message>,
@@ -23,7 +30,18 @@ pub struct Requests {
 
 impl Requests {
     pub fn new(keeper: Keeper, to: Sender<Message>) -> Requests {
-        Requests { keeper, afresh: None, to, watches: HashMap::new() }
+        Requests { keeper, pool: Pool::new(), afresh: None, to, watches: HashMap::new() }
+    }
+
+    /// What this machine is has become known.
+    pub fn are_of(&mut self, instance: &Instance) {
+        let told = [
+            ("node.kubernetes.io/instance-type", &instance.kind),
+            ("topology.kubernetes.io/zone", &instance.availability_zone),
+        ];
+        let labels = told.into_iter().filter_map(|(key, value)| Some((key, value.clone()?)));
+        // One that is none would have every Event refused.
+        self.pool = labels.filter(|(_, value)| is_label_value(value)).collect();
     }
 
     /// Goes on with another keeper, as the settings have changed.
@@ -47,7 +65,8 @@ impl Requests {
         if matches!(request, Request::WatchPods | Request::WatchNode) {
             self.watches.insert(number, Arc::clone(&end));
         }
-        let work = move || answer(&api, number, asked, &to, &end);
+        let pool = self.pool.clone();
+        let work = move || answer(&api, number, asked, pool, &to, &end);
         if let Err(error) = spawn("request", work) {
             self.come_to_nothing(number, &request, &format!("cannot start a thread: {error}"));
         }
@@ -99,6 +118,7 @@ impl Requests {
             message: format!("{first}{more}"),
             warning: true,
             at: Timestamp::now(),
+            labels: self.pool.clone(),
         };
         let tell = move || {
             if let Answer::Refused(refusal) = api.create_event(&event) {
@@ -119,7 +139,7 @@ fn uid(request: &Request) -> Option<String> {
     }
 }
 
-fn answer(api: &Api, number: u64, request: Request, to: &Sender<Message>, end: &AtomicBool) {
+fn answer(api: &Api, number: u64, request: Request, pool: Pool, to: &Sender<Message>, end: &AtomicBool) {
     let uid = uid(&request);
     let answered = match request {
         Request::WatchPods => return watch_pods(api, number, to, end),
@@ -134,7 +154,7 @@ fn answer(api: &Api, number: u64, request: Request, to: &Sender<Message>, end: &
         Request::ClearCondition(told) => Answered::Other(api.set_condition(&condition(told, false))),
         Request::RemoveTaints { on, taints } => Answered::Other(api.remove_taints(&on, &taints)),
         Request::RestoreNode(what) => node(api.patch_node(&restoration(what))),
-        Request::CreateEvent(told) => Answered::Other(api.create_event(&event(told))),
+        Request::CreateEvent(told) => Answered::Other(api.create_event(&event(told, pool))),
     };
     drop(to.send(Message::Event(Event::Answered { number, uid, answered })));
 }
@@ -163,8 +183,9 @@ fn condition(told: Told, notice: bool) -> Condition {
     Condition { notice, reason: told.reason.to_owned(), message: told.message, since: Timestamp::now() }
 }
 
-fn event(told: Told) -> NodeEvent {
-    NodeEvent { reason: told.reason.to_owned(), message: told.message, warning: told.warning, at: Timestamp::now() }
+fn event(told: Told, labels: Pool) -> NodeEvent {
+    let Told { reason, message, warning } = told;
+    NodeEvent { reason: reason.to_owned(), message, warning, at: Timestamp::now(), labels }
 }
 
 fn watch_pods(api: &Api, number: u64, to: &Sender<Message>, end: &AtomicBool) {

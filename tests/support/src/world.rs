@@ -112,6 +112,21 @@ impl World {
         });
     }
 
+    /// Every Event of spot-guard on the Node has the labels of its Spot pool.
+    ///
+    /// # Panics
+    /// When one has not, or there is none.
+    pub fn assert_events_are_of_the_pool(&self) {
+        let mut events = self.cluster.events(&self.node);
+        events.retain(|event| event["source"]["component"] == "spot-guard");
+        assert!(!events.is_empty());
+        for event in events {
+            let labels = &event["metadata"]["labels"];
+            assert_eq!(labels["node.kubernetes.io/instance-type"], "m5.large", "{event:#}");
+            assert_eq!(labels["topology.kubernetes.io/zone"], "eu-west-1a", "{event:#}");
+        }
+    }
+
     pub fn audit(&self) -> Vec<Audited> {
         self.cluster.audit_of(&self.node)
     }
