@@ -100,7 +100,7 @@ impl Guard {
             Event::Woke => self.board.woke(now),
             Event::Uncordon => self.wanted_back = self.refuses_uncordon().is_none(),
             Event::Reloaded(settings) => self.settings = settings,
-            Event::Standing(standing) => self.standing = standing,
+            Event::Standing(standing) => self.stands(standing),
             Event::Terminate { machine_stops } => self.terminate(&mut turn, machine_stops),
             Event::Instance(instance) => {
                 self.instance = instance.clone();
@@ -122,6 +122,17 @@ impl Guard {
             (Some(running), _) => running.absorb(turn, event),
             (None, Some(way_back)) => way_back.absorb(turn, event),
             (None, None) => {}
+        }
+    }
+
+    /// What was found out about the cluster, beside what is asked of it here.
+    fn stands(&mut self, standing: Standing) {
+        let is_ready = |standing: &Standing| matches!(standing, Standing::Ready { .. });
+        let is_back = is_ready(&standing) && !is_ready(&self.standing);
+        self.standing = standing;
+        if is_back {
+            self.running.iter_mut().for_each(Running::hurry);
+            self.way_back.iter_mut().for_each(WayBack::hurry);
         }
     }
 

@@ -118,6 +118,11 @@ impl Line {
         !self.silent() || self.attempts
     }
 
+    /// While it is silent the next attempt is made at once: there is reason to think that it will be answered.
+    pub fn hurry(&mut self) {
+        self.next_attempt = Moment::default();
+    }
+
     /// Sends a request; gives the number that its answer will carry.
     pub fn send(&mut self, turn: &mut Turn, purpose: Purpose, request: Request) -> u64 {
         let afresh = self.silent();

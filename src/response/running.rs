@@ -292,12 +292,16 @@ impl Running {
         if !self.terms.drains() {
             return;
         }
-        if !self.pods.listed() {
+        // Without the list nobody can be asked; with it, to ask comes first.
+        let listed = self.pods.listed();
+        if !listed {
             self.pods.watch(turn, &mut self.line);
         }
         let rules = self.rules(turn, cluster);
         self.pods.ask(turn, &mut self.line, &rules);
-        self.pods.watch(turn, &mut self.line);
+        if listed {
+            self.pods.watch(turn, &mut self.line);
+        }
         self.probe(turn);
         self.watch_the_node(turn);
     }
@@ -341,6 +345,11 @@ impl Running {
     /// Hooks of a phase that were found.
     fn has_hooks(&self, phase: Phase) -> bool {
         self.found_hooks.iter().flatten().any(|hook| hook.phase == phase)
+    }
+
+    /// The cluster is there again, as others have found.
+    pub fn hurry(&mut self) {
+        self.line.hurry();
     }
 
     /// What is going on, in one line for a person.

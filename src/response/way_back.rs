@@ -74,6 +74,11 @@ impl WayBack {
         }
     }
 
+    /// The cluster is there again, as others have found.
+    pub fn hurry(&mut self) {
+        self.line.hurry();
+    }
+
     pub fn absorb(&mut self, turn: &mut Turn, event: Event) {
         match event {
             Event::HooksFound(hooks) => self.found_hooks = Some(hooks),

@@ -1061,6 +1061,20 @@ fn a_way_back_that_was_given_up_after_ten_minutes_is_tried_again() {
 }
 
 #[test]
+fn a_node_is_brought_back_at_once_where_its_cluster_is_found_to_be_back() {
+    let mut world = world();
+    notice(&mut world, Kind::AutoscalingTermination, 0.0);
+    world.run(2.0);
+    world.outages = vec![(at(2.0), at(20.3))];
+    world.feed(Event::Standing(Standing::Unready("no answer".into())));
+    take_back(&mut world, Kind::AutoscalingTermination);
+    world.run(20.4);
+    ready(&mut world);
+    world.run(20.8);
+    assert!(!world.node.cordoned);
+}
+
+#[test]
 fn a_response_that_was_withdrawn_is_not_taken_up_and_its_node_is_brought_back() {
     let mut world = world();
     notice(&mut world, Kind::AutoscalingTermination, 0.0);

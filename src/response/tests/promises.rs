@@ -239,10 +239,26 @@ fn while_the_api_server_is_silent_one_attempt_a_second_goes_over_new_connections
         .map(|(moment, ())| moment)
         .collect();
     assert!(reads.len() >= 19, "{reads:?}");
+    let watches = world.requests(|request| matches!(request, Request::WatchPods).then_some(()));
+    assert!(watches.windows(2).all(|pair| pair[0].0 < pair[1].0), "one at a time: {watches:?}");
     assert!(reads.windows(2).skip(1).all(|pair| (0.99..1.1).contains(&(pair[1] - pair[0]))), "{reads:?}");
     let ask = asked(&world, "a")[0].0;
     assert!((20.0..21.1).contains(&ask), "asked as soon as it is back: {ask}");
     assert!(world.node.cordoned);
+}
+
+#[test]
+fn a_cluster_that_others_have_found_to_be_back_is_asked_at_once() {
+    let mut world = World::new();
+    world.pod("a", 30, 2);
+    world.outages = vec![(at(0.0), at(20.3))];
+    world.feed(Event::Standing(Standing::Unready("no answer".into())));
+    world.notice(InstanceAction::Terminate, 120.0);
+    world.run(20.4);
+    world.feed(Event::Standing(Standing::Ready { node_name: "n1".into(), doubt: None }));
+    world.run(22.0);
+    let ask = asked(&world, "a")[0].0;
+    assert!((20.4..20.9).contains(&ask), "not with the next attempt of its own: {ask}");
 }
 
 #[test]
