@@ -18,8 +18,9 @@ export RUST_TEST_THREADS ?= 8
 
 # What `make install` installs.
 BINARY ?= $(target_dir)/$(musl)/release/spot-guard
+share  := /usr/share
 
-.PHONY: help build release install demo check test test-all simulate figures soak fuzz mutants clean
+.PHONY: help build release install generated demo check test test-all simulate figures soak fuzz mutants clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | column -t -s $$'\t'
@@ -37,8 +38,20 @@ install: ## put program, unit, hooks and folders under DESTDIR (empty: this mach
 	install -d $(phases:%=$(DESTDIR)/etc/spot-guard/hooks/%.d) $(phases:%=$(DESTDIR)/usr/lib/spot-guard/hooks/%.d)
 	install -m 755 packaging/hooks/local-drain.d/50-containers $(DESTDIR)/usr/lib/spot-guard/hooks/local-drain.d
 	install -D -m 755 packaging/hooks-available/asg-lifecycle $(DESTDIR)/usr/lib/spot-guard/hooks-available/asg-lifecycle
+	install -D -m 644 packaging/completions/spot-guard.bash $(DESTDIR)$(share)/bash-completion/completions/spot-guard
+	install -D -m 644 packaging/completions/_spot-guard -t $(DESTDIR)$(share)/zsh/vendor-completions
+	install -D -m 644 packaging/completions/spot-guard.fish -t $(DESTDIR)$(share)/fish/vendor_completions.d
+	install -D -m 644 packaging/man/*.5 -t $(DESTDIR)$(share)/man/man5
+	install -D -m 644 packaging/man/*.7 -t $(DESTDIR)$(share)/man/man7
+	install -D -m 644 packaging/man/*.8 -t $(DESTDIR)$(share)/man/man8
 	test -e $(DESTDIR)/etc/spot-guard/config.toml || \
 		install -m 644 packaging/config.toml $(DESTDIR)/etc/spot-guard/config.toml
+
+generated: build ## write completions and man pages, which tests hold to what they are made from, into packaging/
+	$(target_dir)/debug/spot-guard completions bash >packaging/completions/spot-guard.bash
+	$(target_dir)/debug/spot-guard completions zsh >packaging/completions/_spot-guard
+	$(target_dir)/debug/spot-guard completions fish >packaging/completions/spot-guard.fish
+	SPOT_GUARD_TEST_WRITE_MANUAL=1 cargo test --locked --test manual
 
 demo: ## a Spot interruption of a dozen pods in half a minute, with nothing but this machine
 	cargo build --locked --workspace --bins

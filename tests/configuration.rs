@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use proptest::prelude::*;
+use spot_guard::cli::definition::{commands, program as program_definition};
 use spot_guard::config::schema::SCHEMA;
 use stand_ins::folder::Folder;
 
@@ -243,15 +244,18 @@ proptest! {
 #[test]
 fn wrong_usage_is_told_on_standard_error_and_is_2() {
     let rows: [(&[&str], &str); 14] = [
-        (&[], "spot-guard needs a command: run, drain, uncordon or config"),
-        (&["jump"], "Unrecognized argument: jump"),
-        (&["run", "--frob"], "Unrecognized argument: --frob"),
-        (&["run", "now"], "Unrecognized argument: now"),
-        (&["config", "--config"], "--config needs a value"),
+        (&["--dry-run"], "spot-guard needs a command. Run spot-guard --help for what there is.\n"),
+        (
+            &["drian"],
+            "there is no command \"drian\"; did you mean \"drain\"? Run spot-guard --help for what there is.\n",
+        ),
+        (&["run", "--dryrun"], "spot-guard run has no option \"--dryrun\"; did you mean \"--dry-run\"?"),
+        (&["run", "now"], "spot-guard run does not take \"now\". Run spot-guard run --help for what there is.\n"),
+        (&["config", "--config"], "--config needs a value, FILE. Run spot-guard config --help for what there is.\n"),
         (&["config", "--dry-run=yes"], "--dry-run takes no value"),
         (&["config", "file.toml"], "spot-guard config takes files only with --check"),
         (&["config", "--check", "--config=a", "b"], "--check takes either files or --config, not both"),
-        (&["config", "--config=a", "--config=b"], "duplicate values provided"),
+        (&["config", "--config=a", "--config=b"], "--config is given twice"),
         (&["config", "--config="], "--config \"\": cannot make an empty path absolute"),
         (
             &["config", "--log-level", "inf"],
@@ -264,8 +268,23 @@ fn wrong_usage_is_told_on_standard_error_and_is_2() {
     for (arguments, told) in rows {
         let said = said(arguments, &[]);
         assert!(said.err.contains(told), "{arguments:?}: {}", said.err);
-        assert_eq!((said.out.as_str(), said.code), ("", Some(2)), "{arguments:?}");
+        assert_eq!((said.err.lines().count(), said.code), (1, Some(2)), "{arguments:?}: {}", said.err);
+        assert!(
+            said.out.is_empty() && said.err.ends_with(" --help for what there is.\n"),
+            "{arguments:?}: {}",
+            said.err
+        );
     }
+}
+
+#[test]
+fn without_a_command_all_are_listed() {
+    let said = said(&[], &[]);
+    assert!(said.err.starts_with("spot-guard needs a command. Run spot-guard --help"), "{}", said.err);
+    for command in commands(&program_definition()) {
+        assert!(said.err.contains(&format!("\n  {} ", command.name)), "{}: {}", command.name, said.err);
+    }
+    assert_eq!((said.out.as_str(), said.code), ("", Some(2)));
 }
 
 #[test]
@@ -291,12 +310,22 @@ fn after_two_dashes_everything_is_a_file() {
 
 #[test]
 fn the_version_and_help_are_answers() {
-    let version = said(&["--version"], &[]);
-    assert_eq!((version.out, version.code), (format!("spot-guard {}\n", env!("CARGO_PKG_VERSION")), Some(0)));
-    for arguments in [&["--help"][..], &["run", "--help"], &["config", "--help"], &["--config=x", "config", "--help"]] {
-        let said = said(arguments, &[]);
-        assert!(said.out.starts_with("Usage: spot-guard "), "{}", said.out);
-        assert_eq!((said.err.as_str(), said.code), ("", Some(0)));
+    for arguments in [&["--version"][..], &["-V"], &["run", "-V"], &["config", "--check", "--version"]] {
+        let version = said(arguments, &[]);
+        assert_eq!((version.out, version.code), (format!("spot-guard {}\n", env!("CARGO_PKG_VERSION")), Some(0)));
+    }
+    for command in commands(&program_definition()) {
+        let usage = format!("Usage: spot-guard {} ", command.name);
+        let own = command.name;
+        for arguments in [&[own, "--help"][..], &[own, "-h"], &["-h", own], &["help", own], &["--config=x", own, "-h"]]
+        {
+            let said = said(arguments, &[]);
+            assert!(said.out.starts_with(&usage), "{arguments:?}: {}", said.out);
+            assert_eq!((said.err.as_str(), said.code), ("", Some(0)));
+        }
+    }
+    for arguments in ["--help", "-h", "help"] {
+        assert!(said(&[arguments], &[]).out.starts_with("Usage: spot-guard [OPTIONS] COMMAND"));
     }
     let help = said(&["config", "--help"], &[]).out;
     for row in SCHEMA.iter().filter(|row| !row.is_open()) {

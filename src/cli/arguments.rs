@@ -3,9 +3,11 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
-use super::config::settings_help;
+use super::definition;
+use super::help::{help, list};
+use super::sort::{Sorted, Wrong, sort, what_to_do};
 use crate::config::{Files, Flags, Sources};
 
 /// What the arguments ask for.
@@ -13,15 +15,20 @@ pub enum Asked {
     Command(Command, Box<Sources>),
     /// A text for standard output: help, or the version.
     Answer(String),
-    /// What is wrong with them.
+    /// What is wrong with them, on one line with what to do; then perhaps more.
     Wrong(String),
 }
 
 /// Makes an EC2 Spot interruption harmless: cordons the node, drains its pods in the time that is left, runs hooks and
 /// keeps a record. Options may stand before or after the command, as --name VALUE or --name=VALUE.
-#[derive(FromArgs, Debug)]
-#[argh(usage = "[OPTIONS] COMMAND [OPTIONS]")]
-struct Arguments {
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    example = "spot-guard config --check",
+    example = "spot-guard drain --window 10m --reason 'new kernel'",
+    note = "spot-guard COMMAND --help tells more of a command, man spot-guard of all of them.",
+    note = "Ends with 0 when done, with 1 when it failed, with 2 for wrong usage or configuration."
+)]
+pub struct Arguments {
     /// read this file instead of the folders below /usr/lib, /etc and /run
     #[argh(option, arg_name = "FILE")]
     config: Option<String>,
@@ -49,34 +56,34 @@ struct Arguments {
     /// change nothing: ask the API server for dry runs, name hooks and do not run them
     #[argh(switch)]
     dry_run: bool,
-    /// print the version
-    #[argh(switch)]
-    version: bool,
     #[argh(subcommand)]
     command: Option<Command>,
 }
 
-#[derive(FromArgs, Debug)]
+#[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand)]
 pub enum Command {
     Run(RunCommand),
     Drain(DrainCommand),
     Uncordon(UncordonCommand),
     Config(ConfigCommand),
+    Completions(CompletionsCommand),
 }
 
 /// The daemon: waits for a notice and responds to it. What the systemd unit starts.
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "run")]
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "run", example = "spot-guard run", example = "spot-guard run --dry-run --log-level debug")]
 pub struct RunCommand {}
 
 /// Respond as if there were a notice, and wait for the end. The daemon does it, or where none runs this process. The
 /// settings of responses.by-hand decide; as they are, disruption budgets are not passed over.
-#[derive(FromArgs, Debug)]
+#[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(
     subcommand,
     name = "drain",
     example = "spot-guard drain --window 10m --reason 'new kernel'",
+    example = "spot-guard drain --until 2026-11-22T20:33:43Z --no-wait",
+    example = "spot-guard drain --notice spot-interruption",
     note = "Ends with 0 when every pod that was to stop is gone, with 1 when not."
 )]
 pub struct DrainCommand {
@@ -102,13 +109,19 @@ pub struct DrainCommand {
 
 /// Undo what spot-guard did to the node, and only that, and wait for the end. The daemon does it, or where none runs
 /// this process.
-#[derive(FromArgs, Debug)]
+#[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "uncordon", example = "spot-guard uncordon")]
 pub struct UncordonCommand {}
 
 /// Print the effective settings, each with where it came from.
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "config")]
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "config",
+    example = "spot-guard config",
+    example = "spot-guard config --check",
+    example = "spot-guard config --check /etc/spot-guard/config.toml"
+)]
 pub struct ConfigCommand {
     /// only say what is wrong; with FILE in these files alone
     #[argh(switch)]
@@ -118,10 +131,19 @@ pub struct ConfigCommand {
     pub files: Vec<String>,
 }
 
-/// Options of all commands that take a value; argh wants them before the command.
-const COMMON: [&str; 8] =
-    ["config", "kubeconfig", "node-name", "imds-endpoint", "hooks-dir", "state-dir", "runtime-dir", "log-level"];
-const COMMON_SWITCHES: [&str; 1] = ["dry-run"];
+/// Print a shell's completions of commands, options and values. make install and packages install them.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "completions",
+    example = "source <(spot-guard completions bash)",
+    example = "spot-guard completions fish >~/.config/fish/completions/spot-guard.fish"
+)]
+pub struct CompletionsCommand {
+    /// bash, zsh or fish
+    #[argh(positional, arg_name = "SHELL")]
+    pub shell: String,
+}
 
 /// Reads the arguments, without the program's name, and gathers where settings come from.
 pub fn read(
@@ -135,62 +157,28 @@ pub fn read(
             Err(argument) => return Asked::Wrong(format!("{argument:?} is no UTF-8")),
         }
     }
-    let arranged = match arrange(written) {
-        Ok(arranged) => arranged,
-        Err(wrong) => return Asked::Wrong(wrong),
+    let program = definition::program();
+    let nothing = written.is_empty();
+    let sorted = match sort(written, &program) {
+        Ok(Sorted::Arguments(sorted)) => sorted,
+        Ok(Sorted::Help(command)) => return Asked::Answer(help(&program, command)),
+        Ok(Sorted::Version) => return Asked::Answer(format!("spot-guard {}\n", env!("CARGO_PKG_VERSION"))),
+        Err(wrong) if nothing => return Asked::Wrong(format!("{}\n\n{}", what_to_do(&wrong), list(&program))),
+        Err(wrong) => return Asked::Wrong(what_to_do(&wrong)),
     };
-    let arranged: Vec<&str> = arranged.iter().map(String::as_str).collect();
-    let mut asked = match Arguments::from_args(&["spot-guard"], &arranged) {
+    let sorted: Vec<&str> = sorted.iter().map(String::as_str).collect();
+    let refused = |what: String, command| Asked::Wrong(what_to_do(&Wrong { what, command }));
+    let mut asked = match Arguments::from_args(&["spot-guard"], &sorted) {
         Ok(asked) => asked,
-        Err(early) if early.status.is_ok() && early.output.starts_with("Usage: spot-guard config ") => {
-            return Asked::Answer(early.output + &settings_help());
-        }
-        Err(early) if early.status.is_ok() => return Asked::Answer(early.output),
-        Err(early) => return Asked::Wrong(early.output),
+        Err(early) => return refused(early.output.split_whitespace().collect::<Vec<_>>().join(" "), None),
     };
-    if asked.version {
-        return Asked::Answer(format!("spot-guard {}\n", env!("CARGO_PKG_VERSION")));
-    }
     match asked.command.take() {
         Some(command) => match sources(asked, environment) {
             Ok(sources) => Asked::Command(command, Box::new(sources)),
-            Err(wrong) => Asked::Wrong(wrong),
+            Err(wrong) => refused(wrong, None),
         },
-        None => Asked::Wrong("spot-guard needs a command: run, drain, uncordon or config".to_owned()),
+        None => refused("spot-guard needs a command".to_owned(), None),
     }
-}
-
-/// Splits `--name=value`, which argh does not take, and puts the options of all commands before the command.
-fn arrange(written: Vec<String>) -> Result<Vec<String>, String> {
-    let (mut common, mut others) = (Vec::new(), Vec::new());
-    let mut rest = written.into_iter();
-    while let Some(argument) = rest.next() {
-        if argument == "--" {
-            others.push(argument);
-            others.extend(rest);
-            break;
-        }
-        let Some(option) = argument.strip_prefix("--") else {
-            others.push(argument);
-            continue;
-        };
-        let (name, value) = option.split_once('=').map_or((option, None), |(name, value)| (name, Some(value)));
-        if COMMON.contains(&name) {
-            let value = value.map(str::to_owned).or_else(|| rest.next());
-            common.push(format!("--{name}"));
-            common.push(value.ok_or_else(|| format!("--{name} needs a value"))?);
-        } else if COMMON_SWITCHES.contains(&name) {
-            if value.is_some() {
-                return Err(format!("--{name} takes no value"));
-            }
-            common.push(argument);
-        } else {
-            others.push(format!("--{name}"));
-            others.extend(value.map(str::to_owned));
-        }
-    }
-    common.append(&mut others);
-    Ok(common)
 }
 
 fn sources(asked: Arguments, environment: impl Iterator<Item = (OsString, OsString)>) -> Result<Sources, String> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::arguments::ConfigCommand;
-use super::{WRONG, answer, complain};
+use super::{WRONG, answer, complain, complain_of_usage};
 use crate::config::schema::SCHEMA;
 use crate::config::{
     Entry, Files, Flags, Loaded, Problem, Settings, Sources, Value, check_file, key_text, load, quoted,
@@ -23,8 +23,7 @@ pub fn config(asked: &ConfigCommand, sources: &Sources) -> ExitCode {
         (true, false, Files::One(_)) => "spot-guard config --check takes either files or --config, not both",
         (false, false, _) => "spot-guard config takes files only with --check",
     };
-    complain(wrong);
-    ExitCode::from(WRONG)
+    complain_of_usage("config", wrong)
 }
 
 /// All settings with their meaning, for the help.

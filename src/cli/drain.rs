@@ -7,7 +7,7 @@ use super::doer::{Doer, Wants};
 use super::follow::{Followed, follow};
 use super::screen::Screen;
 use super::summary::summary;
-use super::{WRONG, answer, complain};
+use super::{answer, complain, complain_of_usage};
 use crate::config::{Sources, parse_duration};
 use crate::control::{Answer, Drain, Request};
 use crate::moment::Timestamp;
@@ -19,7 +19,7 @@ pub fn drain(asked: DrainCommand, sources: Sources) -> ExitCode {
     let no_wait = asked.no_wait;
     let drain = match read(asked) {
         Ok(drain) => drain,
-        Err(wrong) => return complain_of_usage(&wrong),
+        Err(wrong) => return complain_of_usage("drain", &wrong),
     };
     let screen = Screen::of(&sources.environment);
     // A notice that EC2 gave is responded to whatever is wrong with the settings.
@@ -38,7 +38,7 @@ pub fn drain(asked: DrainCommand, sources: Sources) -> ExitCode {
             let is_over = |record: &Record| record.outcome.is_some();
             told(&follow(doer, id, &record, &is_over, screen, signals))
         }
-        Ok(Answer::Wrong { why }) => complain_of_usage(&why),
+        Ok(Answer::Wrong { why }) => complain_of_usage("drain", &why),
         Ok(Answer::Refused { why }) => failed(&why),
         Ok(_) => failed("the daemon has answered something else; it is of another version, restart it"),
         Err(error) => error.tell(),
@@ -59,12 +59,6 @@ fn told(followed: &Followed) -> ExitCode {
 pub fn failed(why: &str) -> ExitCode {
     complain(why);
     ExitCode::FAILURE
-}
-
-fn complain_of_usage(wrong: &str) -> ExitCode {
-    complain(wrong);
-    complain("Run spot-guard drain --help for what there is.");
-    ExitCode::from(WRONG)
 }
 
 /// What the options ask for; whether it makes sense together is the daemon's to say, which knows its settings.

@@ -4,12 +4,16 @@
 //! standard error.
 
 mod arguments;
+mod completions;
 mod config;
+pub mod definition;
 mod doer;
 mod drain;
 mod follow;
+mod help;
 mod run;
 mod screen;
+mod sort;
 mod summary;
 mod uncordon;
 
@@ -18,6 +22,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use arguments::{Asked, Command};
+use sort::{Wrong, what_to_do};
 
 /// Wrong usage or configuration.
 const WRONG: u8 = 2;
@@ -32,7 +37,6 @@ pub fn main(
         Asked::Answer(text) => return answer(&text),
         Asked::Wrong(usage) => {
             complain(usage.trim_end());
-            complain("Run spot-guard --help for what there is.");
             return ExitCode::from(WRONG);
         }
     };
@@ -41,7 +45,14 @@ pub fn main(
         Command::Drain(asked) => drain::drain(asked, sources),
         Command::Uncordon(_) => uncordon::uncordon(sources),
         Command::Config(asked) => config::config(&asked, &sources),
+        Command::Completions(asked) => completions::completions(&asked),
     }
+}
+
+/// Says what is wrong with the arguments of a command, on one line with what to do.
+fn complain_of_usage(command: &'static str, wrong: &str) -> ExitCode {
+    complain(&what_to_do(&Wrong { what: wrong.to_owned(), command: Some(command) }));
+    ExitCode::from(WRONG)
 }
 
 /// Writes an answer to standard output; failed if nobody takes it.

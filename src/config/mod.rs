@@ -22,6 +22,7 @@ use fragment::{Assignment, Fragment};
 use schema::SCHEMA;
 
 pub use duration::{DurationError, duration_text, parse_duration};
+pub use nearest::nearest;
 pub use problem::{Complaint, Hint, Origin, Problem};
 pub use settings::*;
 pub use terms::Terms;

@@ -168,7 +168,7 @@ const MODES: [(&str, Mode); 3] = [("auto", Mode::Auto), ("required", Mode::Requi
 const FORMATS: [(&str, LogFormat); 3] =
     [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];
 /// Not `trace`: nothing is said below `debug`, and rustls would print session tickets.
-const LEVELS: [(&str, LevelFilter); 4] = [
+pub const LEVELS: [(&str, LevelFilter); 4] = [
     ("error", LevelFilter::Error),
     ("warn", LevelFilter::Warn),
     ("info", LevelFilter::Info),
