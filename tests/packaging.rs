@@ -50,6 +50,16 @@ fn the_hook_that_is_off_runs_in_both_its_phases_once_it_is_linked_as_the_docs_sa
 }
 
 #[test]
+fn the_manual_is_installed_where_man_looks() {
+    let folder = install();
+    for page in ["man5/spot-guard.toml.5", "man7/spot-guard-hooks.7", "man8/spot-guard.8"] {
+        let name = page.split('/').next_back().unwrap();
+        let kept = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/man").join(name)).unwrap();
+        assert_eq!(fs::read(folder.path().join("usr/share/man").join(page)).unwrap(), kept, "{page}");
+    }
+}
+
+#[test]
 fn the_installed_configuration_shows_every_setting_with_its_default() {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/config.toml");
     let text = fs::read_to_string(&shipped).unwrap();
