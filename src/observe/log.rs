@@ -6,6 +6,7 @@
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use log::{Level, LevelFilter, Metadata, Record};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -33,6 +34,9 @@ pub enum Form {
     Journal,
 }
 
+/// The id of the response that is under way; empty without one.
+static RESPONSE: Mutex<String> = Mutex::new(String::new());
+
 static FORM: AtomicU8 = AtomicU8::new(Form::Text as u8);
 
 /// Makes the log as the settings say, now or from now on: a later call changes it.
@@ -47,11 +51,26 @@ pub fn set_up(settings: &Log) {
     let inner = env_logger::Builder::new()
         .filter_level(LevelFilter::Trace)
         .target(env_logger::Target::Pipe(Box::new(Patient { out: io::stderr(), lost: 0 })))
-        .format(|out, record| out.write_all(line(current_form(), record, Timestamp::now()).as_bytes()))
+        .format(|out, record| {
+            out.write_all(line(current_form(), record, &current_response(), Timestamp::now()).as_bytes())
+        })
         .build();
     // Fails when the logger is there already, whose form and level are now changed.
     let _ = log::set_boxed_logger(Box::new(Filtered(inner)));
     log::set_max_level(settings.level);
+}
+
+/// From now on every line is said to be of this response, or of none.
+pub fn set_response(id: Option<&str>) {
+    let mut response = RESPONSE.lock().unwrap_or_else(PoisonError::into_inner);
+    let id = id.unwrap_or_default();
+    if *response != id {
+        *response = id.to_owned();
+    }
+}
+
+fn current_response() -> String {
+    RESPONSE.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 fn current_form() -> Form {
@@ -93,12 +112,13 @@ fn is_ours(target: &str) -> bool {
     target == "spot_guard" || target.starts_with("spot_guard::") || target.starts_with("hook")
 }
 
-/// One line, its end included.
-fn line(form: Form, record: &Record<'_>, time: Timestamp) -> String {
+/// One line, its end included. `response`: the id of the one that is under way, or empty.
+fn line(form: Form, record: &Record<'_>, response: &str, time: Timestamp) -> String {
+    let of = if response.is_empty() { String::new() } else { format!("response {response}: ") };
     let mut line = match form {
-        Form::Json => json(record, time),
-        Form::Journal => format!("<{}>", priority(record.level())) + &told(record),
-        Form::Text => format!("{time} {:<5} {}", level_name(record.level()), told(record)),
+        Form::Json => json(record, response, time),
+        Form::Journal => format!("<{}>{of}{}", priority(record.level()), told(record)),
+        Form::Text => format!("{time} {:<5} {of}{}", level_name(record.level()), told(record)),
     };
     if line.len() > LONGEST_LINE {
         shorten(&mut line, LONGEST_LINE);
@@ -157,18 +177,20 @@ struct Line<'a> {
     time: Timestamp,
     level: &'static str,
     target: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    response: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     hook: Option<&'a str>,
     message: &'a str,
 }
 
-fn json(record: &Record<'_>, time: Timestamp) -> String {
+fn json(record: &Record<'_>, response: &str, time: Timestamp) -> String {
     let mut message = record.args().to_string();
     let target = record.target();
     let hook = target.strip_prefix(LOG_TARGET);
     let target = if hook.is_some() { "hook" } else { target };
     loop {
-        let line = Line { time, level: level_name(record.level()), target, hook, message: &message };
+        let line = Line { time, level: level_name(record.level()), target, response, hook, message: &message };
         let json = serde_json::to_string(&line).unwrap_or_default();
         if json.len() <= LONGEST_LINE || message.is_empty() {
             return json;
@@ -184,6 +206,7 @@ fn lost_lines(count: u64) -> String {
     line(
         current_form(),
         &Record::builder().level(Level::Warn).target("spot_guard").args(message).build(),
+        &current_response(),
         Timestamp::now(),
     )
 }
@@ -235,8 +258,30 @@ mod tests {
     use super::*;
 
     fn written(form: Form, level: Level, target: &str, message: &str) -> String {
+        written_in("", form, level, target, message)
+    }
+
+    fn written_in(response: &str, form: Form, level: Level, target: &str, message: &str) -> String {
         let time = Timestamp::from_rfc3339("2026-11-22T20:33:43.250Z").unwrap();
-        line(form, &Record::builder().level(level).target(target).args(format_args!("{message}")).build(), time)
+        let args = format_args!("{message}");
+        line(form, &Record::builder().level(level).target(target).args(args).build(), response, time)
+    }
+
+    #[test]
+    fn while_there_is_a_response_every_line_has_its_id() {
+        let id = "20261122T203343Z";
+        let rows = [
+            (Form::Text, "2026-11-22T20:33:43.250Z info  response 20261122T203343Z: hook 10-a: bye\n"),
+            (Form::Journal, "<6>response 20261122T203343Z: hook 10-a: bye\n"),
+            (
+                Form::Json,
+                "{\"time\":\"2026-11-22T20:33:43.250Z\",\"level\":\"info\",\"target\":\"hook\",\
+                 \"response\":\"20261122T203343Z\",\"hook\":\"10-a\",\"message\":\"bye\"}\n",
+            ),
+        ];
+        for (form, expected) in rows {
+            assert_eq!(written_in(id, form, Level::Info, "hook:10-a", "bye"), expected);
+        }
     }
 
     #[test]

@@ -370,6 +370,14 @@ impl Guard {
         }
     }
 
+    /// The id of the running response, or of that which is being undone.
+    pub fn response_id(&self) -> Option<&str> {
+        match (&self.running, &self.way_back) {
+            (Some(running), _) => Some(&running.id),
+            (None, way_back) => way_back.as_ref().map(WayBack::id),
+        }
+    }
+
     pub fn running(&self) -> Option<&Running> {
         self.running.as_ref()
     }

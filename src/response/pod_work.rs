@@ -116,6 +116,9 @@ pub struct Pods {
     /// Those that stay, with why and their claims.
     stay: BTreeMap<String, (Role, Vec<String>)>,
     watch: Watch,
+    /// That a pod was refused, and that one is forced, is told of the first.
+    told_of_refusals: bool,
+    told_of_force: bool,
 }
 
 impl Pods {

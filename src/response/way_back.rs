@@ -48,6 +48,11 @@ pub struct WayBack {
 }
 
 impl WayBack {
+    /// The id of the response that is undone.
+    pub fn id(&self) -> &str {
+        &self.base.id
+    }
+
     pub fn begin(turn: &mut Turn, record: Record, clock: Clock, why: String, numbers: Numbers) -> WayBack {
         turn.say(Level::Info, format!("the node is brought back: {why}"));
         turn.act(Action::FindHooks);

@@ -43,6 +43,7 @@ mod second_copy;
 mod signals;
 mod silent_api_server;
 mod state_folder;
+mod story;
 mod taints;
 mod volumes;
 mod wall_clock;

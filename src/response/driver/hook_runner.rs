@@ -89,7 +89,7 @@ fn find(folders: &[PathBuf], to: &Sender<Message>) {
 pub fn kill_left_over(response: &str, started: &[Started]) {
     let killed = process::kill_left_over(started, &hooks::mark(response));
     if killed > 0 {
-        log::warn!("response {response}: {killed} hooks that were cut still ran and were killed");
+        log::warn!("{killed} hooks that were cut still ran and were killed");
     }
 }
 

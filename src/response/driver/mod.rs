@@ -362,6 +362,15 @@ impl Driver {
     }
 
     fn perform(&mut self, actions: Vec<Action>) {
+        // One that begins in this turn has the first of its lines, and one that ends its last.
+        if self.guard.response_id().is_some() {
+            crate::observe::log::set_response(self.guard.response_id());
+        }
+        self.perform_all(actions);
+        crate::observe::log::set_response(self.guard.response_id());
+    }
+
+    fn perform_all(&mut self, actions: Vec<Action>) {
         let mut told = None;
         for action in actions {
             match action {

@@ -67,10 +67,7 @@ impl Guard {
         }
         self.instance = running.instance.clone();
         self.post_running(&record, now);
-        turn.say(
-            Level::Warn,
-            format!("response {} is taken up, {} s left", running.id, tenths(now.until(running.deadline.at))),
-        );
+        turn.say(Level::Warn, format!("taken up after a restart, {} s left", tenths(now.until(running.deadline.at))));
         turn.act(Action::FindHooks);
         self.running = Some(running);
         (turn.actions, None)

@@ -171,17 +171,30 @@ impl Pods {
             }
             if let Some(pod) = self.stop.get_mut(index) {
                 pod.take(turn, line, step, rules.drain_end);
+                if step == Step::Delete && !std::mem::replace(&mut self.told_of_force, true) {
+                    let words = "its last moment has come, it is deleted past any budget; perhaps others too";
+                    turn.say(Level::Info, format!("{}/{}: {words}", pod.id.namespace, pod.id.name));
+                }
             }
         }
     }
 
     /// The ask of that pod was answered.
     pub fn answered(&mut self, turn: &mut Turn, uid: &str, answer: &Answer) {
+        let told = self.told_of_refusals;
         let Some(pod) = self.of(uid) else { return };
         match answer {
             Answer::Accepted => pod.accepted(turn),
             Answer::Refused(refusal) => pod.was_refused(turn, refusal),
             Answer::Nothing(_) => pod.not_before = turn.now + LOST_AGAIN_AFTER,
+        }
+        if let (false, true, Some(reason)) = (told, pod.refused, &pod.reason) {
+            let pod = format!("{}/{}", pod.id.namespace, pod.id.name);
+            turn.say(
+                Level::Info,
+                format!("{pod} is held, perhaps others too: {}; asked again and again", reason.trim_end_matches('.')),
+            );
+            self.told_of_refusals = true;
         }
     }
 

@@ -47,7 +47,7 @@ impl Running {
     pub(super) fn announcement(&self, turn: &Turn) -> String {
         let left = tenths(turn.now.until(self.deadline.at));
         let dry = if self.terms.dry_run { ", as a dry run: nothing is changed" } else { "" };
-        format!("response {}: {}, {left} s left: {}{dry}", self.id, self.notice.words(), self.terms.reaction.name())
+        format!("{}, {left} s left: {}{dry}", self.notice.words(), self.terms.reaction.name())
     }
 
     pub(super) fn tell_of_the_notice(&mut self, turn: &Turn) {
@@ -117,7 +117,7 @@ impl Running {
     /// Another notice stands too, which asks for less or comes later.
     pub fn stands_beside(&mut self, turn: &mut Turn, sighting: &Sighting) {
         let notice = Notice::of(sighting);
-        turn.say(Level::Warn, format!("response {}: there is a {} too", self.id, notice.words()));
+        turn.say(Level::Warn, format!("there is a {} too", notice.words()));
         self.tell_event(tell::reason(notice.kind), tell::notice_words(&notice, &self.instance), true);
         self.notices_beside.push(notice);
         self.changed_urgently();
@@ -125,7 +125,7 @@ impl Running {
 
     /// Its notice was taken back in the middle: nothing more is done.
     pub fn is_withdrawn(&mut self, turn: &mut Turn) {
-        turn.say(Level::Warn, format!("response {}: the {} was taken back", self.id, self.notice.kind));
+        turn.say(Level::Warn, format!("the {} was taken back", self.notice.kind));
         if self.phases.ended.is_none() {
             self.withdrawn = true;
             self.phases.ended = Some(turn.now);

@@ -154,10 +154,10 @@ impl Running {
         self.changed_urgently();
         if cluster {
             let count = self.count();
-            turn.say(Level::Info, format!("response {}: {count}", self.id));
+            turn.say(Level::Info, count.clone());
             self.tell_event("DrainStarted", count, false);
         } else {
-            turn.say(Level::Info, format!("response {}: no cluster; containers are stopped by local-drain.d", self.id));
+            turn.say(Level::Info, "no cluster; containers are stopped by local-drain.d");
         }
     }
 
@@ -203,6 +203,15 @@ impl Running {
         }
         self.phases.post_drain_begun = true;
         self.phases.post_drain_started.get_or_insert(turn.now);
+        if self.pods.listed() {
+            turn.say(
+                Level::Info,
+                match self.pods.left() {
+                    0 => "all pods that were to stop are gone".to_owned(),
+                    left => format!("post-drain begins beside pods that still stop: {left}"),
+                },
+            );
+        }
         let hooks = self.found_hooks.clone().unwrap_or_default();
         self.hooks.begin(&hooks, Phase::PostDrain, None, 0, Vec::new());
         self.changed_urgently();
@@ -228,12 +237,12 @@ impl Running {
     fn tell_the_end(&mut self, turn: &mut Turn) {
         let summary = self.summary();
         let spare = tenths(turn.now.until(self.deadline.at));
-        turn.say(Level::Info, format!("response {}: {summary}; {spare} s to spare", self.id));
+        turn.say(Level::Info, format!("{summary}; {spare} s to spare"));
         if !self.terms.drains() {
             return;
         }
         if let Some(left) = self.what_is_left() {
-            turn.say(Level::Error, format!("response {}: {left}", self.id));
+            turn.say(Level::Error, left.clone());
             self.tell_event("DrainIncomplete", format!("{summary}; {left}"), true);
             self.note_error(left);
         } else if self.pods.listed() {
