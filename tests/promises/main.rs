@@ -21,6 +21,7 @@ mod credentials;
 mod credentials_fail;
 mod crowds;
 mod deadline;
+mod described;
 mod dies_after_some_evictions;
 mod dry_run;
 mod hibernation;
