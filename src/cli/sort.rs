@@ -144,8 +144,8 @@ impl<'a> Sorter<'a> {
 
     fn nothing_is_missing(&self) -> Result<(), String> {
         let Some(command) = self.command else { return Err("spot-guard needs a command".to_owned()) };
-        let needed = command.positionals.iter().filter(|word| word.optionality == Optionality::Required);
-        if let Some(missing) = needed.skip(self.words).next() {
+        let mut needed = command.positionals.iter().filter(|word| word.optionality == Optionality::Required);
+        if let Some(missing) = needed.nth(self.words) {
             return Err(format!("spot-guard {} needs {}, {}", command.name, missing.name, missing.description));
         }
         let is_missing = |option: &&FlagInfo<'static>| {

@@ -81,7 +81,7 @@ fn blurred(lines: &[String]) -> Vec<String> {
         word => word.to_owned(),
     };
     let line = |line: &String| {
-        let mut words: Vec<String> = line.trim_end().split_whitespace().map(name).collect();
+        let mut words: Vec<String> = line.split_whitespace().map(name).collect();
         for at in 1..words.len() {
             if words[at - 1] == "node" && words[at] != "cordoned," {
                 words[at] = "NODE".to_owned();
