@@ -66,7 +66,7 @@ fn shown(name: &str) -> Option<String> {
         return None;
     };
     assert!(output.status.success() && output.stderr.is_empty(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
-    Some(String::from_utf8(output.stdout).unwrap().replace('\u{2010}', "-").replace('\u{2212}', "-"))
+    Some(String::from_utf8(output.stdout).unwrap().replace(['\u{2010}', '\u{2212}'], "-"))
 }
 
 #[test]
