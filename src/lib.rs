@@ -12,6 +12,7 @@
 //! The machine decides and does no I/O; everything around it does I/O and decides nothing.
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -38,6 +38,10 @@ pub struct Pod {
     pub cut: bool,
     /// The claims of its volumes, by name: what may have to be detached from this machine.
     pub claims: Vec<String>,
+    /// It has no controlling owner: nothing makes another in its place.
+    pub bare: bool,
+    /// It has a volume `emptyDir` on this machine's disk: what is in it goes with the pod.
+    pub local_data: bool,
 }
 
 /// The own Node as read from the API server, as far as spot-guard looks at it.

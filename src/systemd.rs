@@ -1,6 +1,8 @@
 //! Knows how a service speaks with systemd: readiness, status, watchdog, a longer stop, and whether the whole machine
 //! is being stopped. Knows nothing of responses and decides nothing.
 
+pub mod units;
+
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::os::linux::net::SocketAddrExt;
@@ -111,7 +113,7 @@ fn first_line_of(program: &str, arguments: &[&str]) -> Option<String> {
     let command = Command {
         program: program.into(),
         arguments: arguments.iter().map(OsString::from).collect(),
-        environment: vec![("PATH".into(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into())],
+        environment: environment(),
         input: [].into(),
         folder: None,
     };
@@ -123,6 +125,11 @@ fn first_line_of(program: &str, arguments: &[&str]) -> Option<String> {
         }
     });
     first
+}
+
+/// All that systemd's own programs need.
+fn environment() -> Vec<(OsString, OsString)> {
+    vec![("PATH".into(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into())]
 }
 
 #[cfg(test)]

@@ -64,6 +64,7 @@ pub struct Arguments {
 #[argh(subcommand)]
 pub enum Command {
     Run(RunCommand),
+    Check(CheckCommand),
     Drain(DrainCommand),
     Uncordon(UncordonCommand),
     Config(ConfigCommand),
@@ -74,6 +75,23 @@ pub enum Command {
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "run", example = "spot-guard run", example = "spot-guard run --dry-run --log-level debug")]
 pub struct RunCommand {}
+
+/// Is this machine ready for a notice? Makes each check of what a response needs, and changes nothing.
+#[derive(FromArgs, Debug)]
+#[argh(
+    subcommand,
+    name = "check",
+    example = "spot-guard check",
+    note = "Ends with 1 when a check has failed; with 0 when all is well or there are only warnings."
+)]
+pub struct CheckCommand {
+    /// only what can be true in an image that is being built: no metadata service, no cluster
+    #[argh(switch)]
+    pub image: bool,
+    /// print an array of objects for a script
+    #[argh(switch)]
+    pub json: bool,
+}
 
 /// Respond as if there were a notice, and wait for the end. The daemon does it, or where none runs this process. The
 /// settings of responses.by-hand decide; as they are, disruption budgets are not passed over.

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod completions;
+mod check;
 mod config;
 pub mod definition;
 mod doer;
@@ -42,6 +43,7 @@ pub fn main(
     };
     match command {
         Command::Run(_) => run::run(sources),
+        Command::Check(asked) => check::check(&asked, &sources),
         Command::Drain(asked) => drain::drain(asked, sources),
         Command::Uncordon(_) => uncordon::uncordon(sources),
         Command::Config(asked) => config::config(&asked, &sources),

@@ -11,11 +11,7 @@ pub struct Screen {
 impl Screen {
     /// For standard output; `NO_COLOR` and a terminal that can do nothing are heeded.
     pub fn of(environment: &[(String, String)]) -> Screen {
-        let is = |name: &str, wanted: &dyn Fn(&str) -> bool| {
-            environment.iter().any(|(known, value)| known == name && wanted(value))
-        };
-        let plain = is("NO_COLOR", &|value| !value.is_empty()) || is("TERM", &|value| value == "dumb");
-        Screen { live: io::stdout().is_terminal() && !plain, shown: String::new() }
+        Screen { live: is_colourful(environment), shown: String::new() }
     }
 
     pub fn show(&mut self, words: &str) {
@@ -37,6 +33,15 @@ impl Screen {
         }
         self.shown.clear();
     }
+}
+
+/// Whether standard output is a terminal that knows more than plain lines, and nobody said no to that.
+pub fn is_colourful(environment: &[(String, String)]) -> bool {
+    let is = |name: &str, wanted: &dyn Fn(&str) -> bool| {
+        environment.iter().any(|(known, value)| known == name && wanted(value))
+    };
+    let plain = is("NO_COLOR", &|value| !value.is_empty()) || is("TERM", &|value| value == "dumb");
+    io::stdout().is_terminal() && !plain
 }
 
 /// What nobody takes is not said; the response goes on all the same.

@@ -32,6 +32,8 @@ pub struct Keys {
     pub token: Option<Secret>,
     /// The common name of the client certificate's subject.
     pub common_name: Option<String>,
+    /// Until when they are good, where they say so: the plugin's answer, else the client certificate.
+    pub expires: Option<Timestamp>,
 }
 
 /// The credentials of one kubeconfig.
@@ -151,6 +153,7 @@ impl Credentials {
             (self.keys.tls, self.keys.common_name) = self.tls(&material)?;
             self.material = material;
         }
+        self.keys.expires = self.expires();
         self.keys.token = token;
         self.incomplete = false;
         Ok(self.keys.clone())
@@ -198,6 +201,14 @@ impl Credentials {
             Some(error) if refused || self.executed.is_none() => Err(CredentialsError::Exec(error.clone())),
             _ => Ok(()),
         }
+    }
+
+    fn expires(&self) -> Option<Timestamp> {
+        if let Some(executed) = &self.executed {
+            return executed.credential.expires;
+        }
+        let (chain, _) = self.material.pair.as_ref()?;
+        certificate::not_after(tls::certificates(chain).ok()?.first()?)
     }
 
     fn token(&self) -> Result<Option<Secret>, CredentialsError> {

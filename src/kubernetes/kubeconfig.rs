@@ -14,7 +14,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 /// Where node agents leave the kubelet's kubeconfig, in the order in which they are looked at.
-pub const KNOWN_PLACES: [&str; 4] = [
+const KNOWN_PLACES: [&str; 4] = [
     // EKS (AL2023's nodeadm and AL2), kOps.
     "/var/lib/kubelet/kubeconfig",
     // kubeadm.
@@ -22,6 +22,11 @@ pub const KNOWN_PLACES: [&str; 4] = [
     "/var/lib/rancher/k3s/agent/kubelet.kubeconfig",
     "/var/lib/rancher/rke2/agent/kubelet.kubeconfig",
 ];
+
+/// Where a kubeconfig is looked for: the configured one, or the kubelet's.
+pub fn places(configured: Option<&Path>) -> Vec<PathBuf> {
+    configured.map_or_else(|| KNOWN_PLACES.iter().map(PathBuf::from).collect(), |path| vec![path.to_owned()])
+}
 
 /// The largest file that is read, in bytes: kubeconfigs, certificates and tokens are a few kilobytes.
 const FILE_LIMIT: u64 = 1 << 20;

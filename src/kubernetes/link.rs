@@ -21,7 +21,7 @@ use super::kubeconfig::{Kubeconfig, beginning};
 use super::proxy;
 use super::secret::Secret;
 use super::tls::{Narrow, Secured, server_name};
-use crate::moment::Moment;
+use crate::moment::{Moment, Timestamp};
 
 /// The patience of one request.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -197,6 +197,11 @@ impl Link {
     /// The common name of the client certificate's subject.
     pub fn common_name(&self) -> Option<String> {
         self.ring.read().unwrap_or_else(PoisonError::into_inner).keys.common_name.clone()
+    }
+
+    /// Until when the keys are good, where they say so.
+    pub fn expires(&self) -> Option<Timestamp> {
+        self.ring.read().unwrap_or_else(PoisonError::into_inner).keys.expires
     }
 
     /// An agent with the present client certificate and no connection yet. `skip`: see [`Remembered`].

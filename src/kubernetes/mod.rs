@@ -15,6 +15,7 @@ mod identify;
 mod keeper;
 mod kubeconfig;
 mod link;
+pub mod look;
 mod node;
 mod pods;
 mod proxy;

@@ -79,6 +79,14 @@ struct Volume {
     name: String,
     persistent_volume_claim: Option<Claim>,
     ephemeral: Option<IgnoredAny>,
+    empty_dir: Option<EmptyDir>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct EmptyDir {
+    /// Empty: the machine's disk.
+    medium: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -125,6 +133,7 @@ impl From<WirePod> for Pod {
     fn from(wire: WirePod) -> Pod {
         let cut = was_cut(&wire);
         let claims = claims(&wire);
+        let local_data = has_local_data(&wire);
         let ended = matches!(wire.status.phase.as_deref(), Some("Succeeded" | "Failed"));
         let finished = ended || is_done_with(&wire.metadata);
         let WirePod { metadata, spec, .. } = wire;
@@ -140,6 +149,8 @@ impl From<WirePod> for Pod {
             stopping: metadata.deletion_timestamp.is_some(),
             cut,
             claims,
+            bare: !owners.iter().any(|owner| owner.controller == Some(true)),
+            local_data,
         }
     }
 }
@@ -177,6 +188,12 @@ fn was_cut(pod: &WirePod) -> bool {
         .filter(|end| end.exit_code == KILLED)
         .filter_map(|end| Timestamp::from_rfc3339(end.finished_at.as_deref()?))
         .any(|finished| grace_ends.later_than(finished).is_none_or(|early| early <= Duration::from_secs(1)))
+}
+
+/// Whether something of the pod lies on this machine's disk and nowhere else. Of memory nobody expects more.
+fn has_local_data(pod: &WirePod) -> bool {
+    let on_disk = |volume: &EmptyDir| volume.medium.as_deref().unwrap_or_default().is_empty();
+    pod.spec.volumes.iter().flatten().any(|volume| volume.empty_dir.as_ref().is_some_and(on_disk))
 }
 
 /// `namespace/name` of each claim, those of generic ephemeral volumes included (the controller names them
@@ -219,6 +236,8 @@ mod tests {
             stopping: false,
             cut: false,
             claims: vec![],
+            bare: true,
+            local_data: false,
         };
         assert_eq!(read, expected);
     }
@@ -240,6 +259,15 @@ mod tests {
             pod(json!({"metadata": {"deletionTimestamp": "2026-11-22T20:00:00Z", "deletionGracePeriodSeconds": grace}}))
         };
         assert!(going(0).finished && !going(1).finished, "its kubelet has done with it");
+    }
+
+    #[test]
+    fn a_pod_without_a_controller_and_one_with_data_on_the_disk_are_seen() {
+        let owned = |controller: bool| pod(json!({"metadata": {"ownerReferences": [{"controller": controller}]}}));
+        assert!(owned(false).bare && !owned(true).bare);
+        let with = |volume: Value| pod(json!({"spec": {"volumes": [{"name": "a"}, volume]}})).local_data;
+        assert!(with(json!({"emptyDir": {}})) && with(json!({"emptyDir": {"medium": ""}})));
+        assert!(!with(json!({"emptyDir": {"medium": "Memory"}})) && !with(json!({"configMap": {}})));
     }
 
     #[test]

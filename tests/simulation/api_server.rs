@@ -211,6 +211,8 @@ impl World {
             stopping: pod.asked.is_some(),
             cut: pod.gone.is_some() && matches!(pod.containers, crate::containers::Containers::Ended { cut: true, .. }),
             claims: plan.volume.iter().map(|_| format!("web/{}", plan.uid)).collect(),
+            bare: false,
+            local_data: false,
         }
     }
 

@@ -14,7 +14,7 @@ use crate::config::{self, Mode};
 use crate::kubernetes::client::Client;
 use crate::kubernetes::credentials::Identity;
 use crate::kubernetes::identify::{self, Found, Unusable};
-use crate::kubernetes::kubeconfig::{self, KNOWN_PLACES};
+use crate::kubernetes::kubeconfig;
 use crate::kubernetes::link::Link;
 use crate::kubernetes::node::{is_another_instances, names_an_instance};
 use crate::moment::Moment;
@@ -130,10 +130,7 @@ impl<I: Fn() -> Option<String>, T: Fn(Standing)> Rounds<I, T> {
 
     /// Looks for the kubeconfig, and whether it is still the one that was read.
     fn look(&mut self) {
-        let places: Vec<PathBuf> = match &self.settings.kubeconfig {
-            Some(path) => vec![path.clone()],
-            None => KNOWN_PLACES.iter().map(PathBuf::from).collect(),
-        };
+        let places = kubeconfig::places(self.settings.kubeconfig.as_deref());
         match places.iter().find_map(|path| Some((path.clone(), Identity::of(path)?))) {
             Some((path, identity)) => {
                 let seen = Some((path, Some(identity)));

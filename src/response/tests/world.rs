@@ -158,6 +158,8 @@ impl World {
             stopping: false,
             cut: false,
             claims: Vec::new(),
+            bare: false,
+            local_data: false,
         };
         let pod = SimPod {
             pod,

@@ -226,6 +226,8 @@ fn pod(number: u64) -> Pod {
         stopping: false,
         cut: false,
         claims: if number == 4 { vec!["web/data".to_owned()] } else { Vec::new() },
+        bare: false,
+        local_data: false,
     }
 }
 

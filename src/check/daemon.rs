@@ -1,0 +1,48 @@
+//! The daemon: whether one runs, and what it says of itself.
+
+use super::finding::Finding;
+use crate::control::{Answer, Error};
+use crate::observe::status::Status;
+
+pub const NAME: &str = "daemon";
+
+/// What it answered when it was asked how it is; `None`: nothing in time.
+pub fn verdict(answer: Option<&Result<Answer, Error>>) -> Finding {
+    match answer {
+        Some(Ok(Answer::Status(status))) => alive(status),
+        Some(Ok(_)) => Finding::warning(NAME, "runs, and is of another version").advise("systemctl restart spot-guard"),
+        Some(Err(error @ Error::NobodyListens(_))) => Finding::failure(NAME, format!("none runs: {error}"))
+            .advise("systemctl start --no-block spot-guard; if it is there: journalctl -u spot-guard"),
+        Some(Err(error @ Error::Connect { .. })) => {
+            Finding::warning(NAME, format!("not seen: {error}")).advise("sudo spot-guard check")
+        }
+        Some(Err(Error::NoAnswer { path, .. })) => deaf(&path.display().to_string()),
+        None => deaf("its socket"),
+    }
+}
+
+fn deaf(place: &str) -> Finding {
+    Finding::failure(NAME, format!("it listens and does not answer at {place}"))
+        .advise("journalctl -u spot-guard; then: systemctl restart spot-guard")
+}
+
+fn alive(status: &Status) -> Finding {
+    let mut finding = Finding::ok(NAME, format!("pid {}: {}", status.pid, status.words));
+    let troubles = [
+        ("imds", &status.imds.trouble),
+        ("record", &status.record.trouble),
+        ("kubernetes", if status.kubernetes.state == "none" { &None } else { &status.kubernetes.why }),
+    ];
+    for (name, trouble) in troubles {
+        if let Some(trouble) = trouble {
+            finding.result = super::finding::Verdict::Warning;
+            finding = finding.detail(name, trouble.clone());
+        }
+    }
+    if !status.configuration_problems.is_empty() {
+        finding.result = super::finding::Verdict::Warning;
+        finding = finding
+            .advise("it runs with settings that are broken in part; mend them, then: systemctl reload spot-guard");
+    }
+    finding
+}
