@@ -83,7 +83,8 @@ pub enum Answer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     pub status: u16,
-    /// The `message` of the Status object, or the beginning of a body that is none; at most 300 characters.
+    /// The `message` of the Status object and what it says of budgets, or the beginning of a body that is none; at most
+    /// 300 characters.
     pub message: String,
     /// The reasons in `details.causes` (`DisruptionBudget`, `NamespaceTerminating`).
     pub causes: Vec<String>,

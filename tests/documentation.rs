@@ -254,3 +254,9 @@ fn the_record_the_status_and_the_node_have_what_docs_name() {
         assert!(on_node.contains(name) || !name.contains("spot-guard"), "{name} is not documented");
     }
 }
+
+#[test]
+fn every_check_is_documented_and_nothing_else() {
+    let documented = first_column(below(&read("docs/check.md"), "## The checks"));
+    assert_eq!(documented, spot_guard::check::ALL.map(str::to_owned).into());
+}

@@ -13,8 +13,9 @@ use crate::imds;
 use crate::kubernetes::look::{Cluster, NoKubeconfig};
 use crate::moment::{Moment, Timestamp};
 
-/// How long each step may take, in seconds; together less than the whole check. A credential plugin takes some seconds.
-const KUBECONFIG: u64 = 8;
+/// How long each step may take, in seconds, as long as the whole check has that. A credential plugin is given 10 s, and is
+/// ended then.
+const KUBECONFIG: u64 = 11;
 const SERVER: u64 = 4;
 const NODE: u64 = 3;
 const LAST: u64 = 4;

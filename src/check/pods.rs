@@ -158,7 +158,8 @@ fn troubles(pod: &Pod, answer: Option<&Answer>, settings: &config::Drain) -> Vec
     }
     match answer {
         Some(Answer::Refused(refusal)) if refusal.causes.iter().any(|cause| cause == "DisruptionBudget") => {
-            troubles.push((Trouble::Budget, "its budget allows no disruption now".to_owned()));
+            let budget = budget(&refusal.message, &pod.id.namespace);
+            troubles.push((Trouble::Budget, format!("{budget} allows no disruption now")));
         }
         Some(Answer::Refused(refusal)) if refusal.status == 500 && refusal.message.contains("PodDisruptionBudget") => {
             troubles.push((Trouble::Budget, "more than one budget: none lets it go".to_owned()));
@@ -175,6 +176,12 @@ fn troubles(pod: &Pod, answer: Option<&Answer>, settings: &config::Drain) -> Vec
         troubles.push((Trouble::Bare, "no controller: nothing makes another".to_owned()));
     }
     troubles
+}
+
+/// The budget that a refusal names (kubernetes/kubernetes `pkg/registry/core/pod/storage/eviction.go`).
+fn budget(message: &str, namespace: &str) -> String {
+    let named = message.split_once("The disruption budget ").and_then(|(_, rest)| rest.split_whitespace().next());
+    named.map_or_else(|| "its budget".to_owned(), |name| format!("budget {namespace}/{name}"))
 }
 
 fn advice(kinds: &[Trouble]) -> Vec<String> {
@@ -245,6 +252,9 @@ mod tests {
             words(pod("a"), Some(refused(429, "m", &["DisruptionBudget"]))),
             "its budget allows no disruption now"
         );
+        let closed = "Cannot evict pod. The disruption budget api needs 1 healthy pods and has 1 currently";
+        let named = "budget web/api allows no disruption now";
+        assert_eq!(words(pod("a"), Some(refused(429, closed, &["DisruptionBudget"]))), named);
         let two = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
         assert_eq!(words(pod("a"), Some(refused(500, two, &[]))), "more than one budget: none lets it go");
         assert_eq!(words(pod("a"), Some(refused(403, "no", &[]))), "403 no");

@@ -277,6 +277,7 @@ struct Details {
 #[serde(default)]
 struct Cause {
     reason: String,
+    message: String,
 }
 
 fn refusal(response: Response<Body>) -> Refusal {
@@ -302,9 +303,12 @@ impl Status {
     /// `status` is that of HTTP; 0 where there is none but the object's own.
     pub fn refusal(self, status: u16) -> Refusal {
         let causes = self.details.and_then(|details| details.causes).unwrap_or_default();
+        // Which budget it is stands in the cause alone.
+        let budgets = causes.iter().filter(|cause| cause.reason == "DisruptionBudget");
+        let message = budgets.fold(self.message, |message, cause| message + " " + &cause.message);
         Refusal {
             status: if status == 0 { self.code } else { status },
-            message: short(&self.message),
+            message: short(message.trim_end()),
             causes: causes.into_iter().map(|cause| cause.reason).filter(|reason| !reason.is_empty()).collect(),
             retry_after: None,
         }
@@ -321,9 +325,11 @@ mod tests {
     fn a_refusal_keeps_the_servers_words_and_causes() {
         let body = json!({"kind": "Status", "status": "Failure", "code": 429,
             "message": "Cannot evict pod as it would violate the pod's disruption budget.",
-            "details": {"causes": [{"reason": "DisruptionBudget", "message": "…"}, {}]}});
+            "details": {"causes": [{"reason": "DisruptionBudget", "message": "The disruption budget db needs 1."}, {}]}});
         let refusal = worded(429, body.to_string().as_bytes());
-        assert_eq!(refusal.message, "Cannot evict pod as it would violate the pod's disruption budget.");
+        let message =
+            "Cannot evict pod as it would violate the pod's disruption budget. The disruption budget db needs 1.";
+        assert_eq!(refusal.message, message);
         assert_eq!((refusal.status, refusal.causes), (429, vec!["DisruptionBudget".to_owned()]));
     }
 

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod boot;
+mod check;
 mod crash;
 mod machine;
 mod reboot;

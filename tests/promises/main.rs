@@ -15,6 +15,7 @@ mod budget_never_gives_way;
 mod budget_one_at_a_time;
 mod budget_over_sixty_pods;
 mod by_hand;
+mod check;
 mod comes_back_during_a_local_drain;
 mod cordon;
 mod credentials;

@@ -102,6 +102,12 @@ impl PodSpec {
         self
     }
 
+    /// Nothing makes another in its place.
+    pub fn bare(mut self) -> PodSpec {
+        self.owner = None;
+        self
+    }
+
     /// A static pod's mirror.
     pub fn mirror(mut self) -> PodSpec {
         self.owner = None;

@@ -278,14 +278,22 @@ fn self_review(user: &User) -> Value {
 }
 
 fn access_review(state: &State, user: &User, mut review: Value) -> Value {
-    let allowed = review_target(&review["spec"]["resourceAttributes"]).is_some_and(|target| {
-        let attempt = Attempt { user, target: &target, selected_node: None };
+    let attributes = &review["spec"]["resourceAttributes"];
+    let allowed = review_target(attributes).is_some_and(|target| {
+        let attempt = Attempt { user, target: &target, selected_node: review_node(attributes) };
         authorize(&attempt, &state.store, state.switches.selectors).is_ok()
     });
     review["kind"] = "SelfSubjectAccessReview".into();
     review["apiVersion"] = "authorization.k8s.io/v1".into();
     review["status"] = json!({"allowed": allowed});
     review
+}
+
+/// The one node whose pods are meant, if the review names one.
+fn review_node(attributes: &Value) -> Option<String> {
+    let requirements = attributes["fieldSelector"]["requirements"].as_array()?;
+    let own = requirements.iter().find(|one| one["key"] == "spec.nodeName" && one["operator"] == "In")?;
+    own["values"][0].as_str().map(str::to_owned)
 }
 
 fn review_target(attributes: &Value) -> Option<Target> {
