@@ -85,3 +85,26 @@ fn next(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (contents, rest) = der.split_at_checked(length)?;
     Some((tag, contents, rest))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use stand_ins::certificates::Authority;
+
+    use super::*;
+
+    #[test]
+    fn the_end_is_read_whichever_way_its_time_is_written() {
+        // From 2050 on a time has four digits of its year.
+        for years in [0, 40] {
+            let lifetime = Duration::from_secs(600 + years * 365 * 86400);
+            let end = || Timestamp::from(SystemTime::now() + lifetime).unix_seconds();
+            let first = end();
+            let certificate = Authority::new("cluster").client("u", "g", lifetime).certificate();
+            let read = not_after(&certificate).unwrap().unix_seconds();
+            assert!((first..=end()).contains(&read), "{first} {read}");
+        }
+        assert_eq!(not_after(b"no certificate"), None);
+    }
+}

@@ -42,10 +42,11 @@ pub fn exec_credential(data: &[u8]) {
 /// PEM files, with anything before and between, and the DER in them.
 pub fn certificates(data: &[u8]) {
     read::common_name(data);
+    read::not_after(data);
     match read::identity(data, data) {
         Ok((chain, _)) => {
             assert!(!chain.is_empty());
-            chain.iter().for_each(|certificate| drop(read::common_name(certificate)));
+            chain.iter().for_each(|certificate| drop((read::common_name(certificate), read::not_after(certificate))));
         }
         Err(error) => assert_message(&error.to_string()),
     }
