@@ -102,18 +102,17 @@ fn of_node(settings: &Settings, cluster: Arc<Cluster>, instance: Option<&str>, b
 
 /// The last steps need nothing of each other.
 fn of_pods(settings: &Settings, cluster: &Arc<Cluster>, name: &str, by: Moment) -> Vec<Finding> {
-    let (asked, node, configured) = (Arc::clone(cluster), name.to_owned(), settings.kubernetes.clone());
-    let permits = within(LAST, by, move || permissions::ask(&asked, &node, &configured));
+    let limit = Duration::from_secs(LAST).min(Moment::now().until(by));
+    let permits = permissions::ask(cluster, name, &settings.kubernetes, limit);
     let (asked, node) = (Arc::clone(cluster), name.to_owned());
     let labels = within(LAST, by, move || asked.labels(&node));
     let (asked, node, drain) = (Arc::clone(cluster), name.to_owned(), settings.drain.clone());
-    let told_by = (Moment::now() + Duration::from_secs(LAST)).min(by) - TELLING;
+    let told_by = Moment::now() + limit - TELLING;
     let crowd = within(LAST, by, move || {
         pods::list(&asked, &node, told_by).map(|pods| pods::ask(&asked, &node, pods, &drain, told_by))
     });
 
-    let permits =
-        permits.end().map_or_else(|| Finding::late(permissions::NAME, LAST), |answers| permissions::verdict(&answers));
+    let permits = permissions::verdict(&permissions::answers(permits));
     let labels = labels.end().and_then(Result::ok).unwrap_or_default();
     let crowd = crowd.end().unwrap_or_else(|| Err(format!("nothing came back within {LAST} s")));
     let rest = match crowd {

@@ -1,7 +1,5 @@
 //! What a check found.
 
-use serde::Serialize;
-
 /// One check: what was seen, how that is, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -16,8 +14,7 @@ pub struct Finding {
     pub advice: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Ok,
     /// A response works, but less well than it could; or it is not known whether it does.

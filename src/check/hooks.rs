@@ -6,25 +6,26 @@ use crate::hooks::{Found, Phase};
 
 pub const NAME: &str = "hooks";
 
-pub fn verdict(found: &Found, scope: Scope) -> Finding {
+pub fn verdict(found: &Found, has_cluster: bool, scope: Scope) -> Finding {
     let counts: Vec<String> = Phase::ALL
         .into_iter()
         .map(|phase| (phase, found.of(phase).len()))
         .filter(|(_, count)| *count > 0)
         .map(|(phase, count)| format!("{count} in {phase}.d"))
         .collect();
-    let counts = if counts.is_empty() { "none".to_owned() } else { counts.join(", ") };
     if !found.refused.is_empty() {
         return refused(found, scope);
     }
-    if found.of(Phase::LocalDrain).is_empty() {
-        return Finding::warning(
-            NAME,
-            format!("{counts}; local-drain.d is empty: while the API server is away no pod is stopped"),
-        )
-        .advise("the hook that does so is 50-containers, in packaging/hooks/local-drain.d");
+    if counts.is_empty() && !has_cluster {
+        return Finding::warning(NAME, "none at all: without a cluster nothing is done about a notice")
+            .advise("docs/hooks.md says which there may be");
     }
-    Finding::ok(NAME, counts)
+    if found.of(Phase::LocalDrain).is_empty() && has_cluster {
+        let counts = [vec!["none in local-drain.d: while the API server is away no pod is stopped".to_owned()], counts];
+        return Finding::warning(NAME, counts.concat().join("; "))
+            .advise("the hook that does so is 50-containers, in packaging/hooks/local-drain.d");
+    }
+    Finding::ok(NAME, counts.join(", "))
 }
 
 /// In an image nobody may be there to see the warning.
@@ -63,18 +64,22 @@ mod tests {
         let reason = "/h/10-x is writable by others; chmod go-w /h/10-x".to_owned();
         let refused = Refused { phase: Phase::PreDrain, name: "10-x".to_owned(), path: "/h/10-x".into(), reason };
         let found = Found { hooks: vec![hook(Phase::LocalDrain)], refused: vec![refused] };
-        let finding = verdict(&found, Scope::Machine);
+        let finding = verdict(&found, true, Scope::Machine);
         assert_eq!((finding.result, finding.seen.as_str()), (Verdict::Warning, "1 of 2 will not run"));
         assert_eq!(finding.details[0].words, "pre-drain.d/10-x is writable by others");
         assert_eq!(finding.advice, ["chmod go-w /h/10-x"]);
-        assert_eq!(verdict(&found, Scope::Image).result, Verdict::Failure);
+        assert_eq!(verdict(&found, true, Scope::Image).result, Verdict::Failure);
     }
 
     #[test]
     fn a_machine_without_local_drain_is_told_so() {
-        assert_eq!(verdict(&Found::default(), Scope::Machine).result, Verdict::Warning);
+        let none = |has_cluster| verdict(&Found::default(), has_cluster, Scope::Machine);
+        assert!(none(true).seen.contains("local-drain.d") && none(false).seen.contains("none at all"));
+        assert_eq!((none(true).result, none(false).result), (Verdict::Warning, Verdict::Warning));
+        let notice = Found { hooks: vec![hook(Phase::Notice)], refused: vec![] };
+        assert_eq!(verdict(&notice, false, Scope::Machine).result, Verdict::Ok);
         let found = Found { hooks: vec![hook(Phase::LocalDrain), hook(Phase::Notice)], refused: vec![] };
-        let finding = verdict(&found, Scope::Image);
+        let finding = verdict(&found, true, Scope::Image);
         assert_eq!((finding.result, finding.seen.as_str()), (Verdict::Ok, "1 in notice.d, 1 in local-drain.d"));
     }
 }

@@ -76,9 +76,8 @@ pub fn check(loaded: &Loaded, scope: Scope) -> Vec<Finding> {
         let metadata = begin(Duration::from_secs(METADATA), move || metadata::ask(&imds));
         findings.extend(cluster::look(&loaded.settings, metadata, by));
     }
-    findings.extend(local.end(scope));
-    findings.sort_by_key(|finding| ALL.iter().position(|name| *name == finding.check));
-    findings
+    findings.extend(local.end(loaded.settings.kubernetes.mode != Mode::Off, scope));
+    ALL.iter().filter_map(|name| findings.iter().find(|finding| finding.check == *name).cloned()).collect()
 }
 
 /// The probes of what lies on this machine, all under way.
@@ -106,15 +105,15 @@ impl Local {
         }
     }
 
-    fn end(self, scope: Scope) -> Vec<Finding> {
+    fn end(self, has_cluster: bool, scope: Scope) -> Vec<Finding> {
         let late = |name| move || Finding::late(name, LOCAL);
         let is_root = geteuid().is_root();
         let daemon = self.daemon.map(|probe| daemon::verdict(probe.end().as_ref()));
         let shutdown =
             self.shutdown.map(|probe| probe.end().map_or_else(late(shutdown::NAME), |facts| shutdown::verdict(&facts)));
         let others = [
-            self.hooks.end().map_or_else(late(hooks::NAME), |found| hooks::verdict(&found, scope)),
-            self.unit.end().map_or_else(late(unit::NAME), |facts| unit::verdict(&facts)),
+            self.hooks.end().map_or_else(late(hooks::NAME), |found| hooks::verdict(&found, has_cluster, scope)),
+            self.unit.end().map_or_else(late(unit::NAME), |facts| unit::verdict(&facts, scope)),
             self.state.end().map_or_else(late(state::NAME), |facts| state::verdict(&facts, scope, is_root)),
         ];
         others.into_iter().chain(daemon).chain(shutdown).collect()

@@ -10,8 +10,9 @@ pub fn verdict(found: &Result<(String, Option<String>), String>, instance: Optio
     let (name, provider_id) = match found {
         Ok((name, provider_id)) => (name, provider_id.as_deref()),
         Err(why) => {
-            return Finding::failure(NAME, why.clone())
-                .advise("kubernetes.node-name must be the name that this machine's kubelet has: leave it empty");
+            return Finding::failure(NAME, why.clone()).advise(
+                "this machine's kubelet must be registered, and kubernetes.node-name, where set, its node's name",
+            );
         }
     };
     let said = provider_id.unwrap_or("none");

@@ -4,13 +4,14 @@
 //! taints are tried, as dry runs.
 
 use std::sync::Arc;
-use std::thread;
+use std::time::Duration;
 
 use super::finding::Finding;
+use super::probe::{Probe, begin};
 use crate::config;
 use crate::kubernetes::look::{Access, Cluster, Permit, worded};
 use crate::kubernetes::{Api, NodePatch};
-use crate::objects::Answer;
+use crate::objects::{Answer, Taint};
 
 pub const NAME: &str = "permissions";
 
@@ -73,25 +74,27 @@ fn events() -> Access {
     Access { namespace: "default", ..access("create", "events", "") }
 }
 
-/// Asks for all of them at once.
-pub fn ask(cluster: &Arc<Cluster>, node: &str, settings: &config::Kubernetes) -> Vec<(Need, Permit)> {
-    let dry = cluster.dry(node);
-    let permit = |need: &Need| match need.way {
-        Way::Review(access) => cluster.may(&access, node),
-        Way::Label => tried(label(&dry)),
-        Way::Taints => tried(taint(&dry, settings)),
-    };
-    thread::scope(|scope| {
-        let begun: Vec<_> = needs(settings)
-            .into_iter()
-            .map(|need| (need.clone(), thread::Builder::new().spawn_scoped(scope, move || permit(&need))))
-            .collect();
-        let unknown = || Permit::Unknown("not asked".to_owned());
-        let end = |thread: std::io::Result<thread::ScopedJoinHandle<'_, Permit>>| {
-            thread.map_or_else(|_| unknown(), |thread| thread.join().unwrap_or_else(|_| unknown()))
+/// What is needed, each with the answer to come.
+pub type Asked = Vec<(Need, Probe<Permit>)>;
+
+/// Begins to ask for all of them at once.
+pub fn ask(cluster: &Arc<Cluster>, node: &str, settings: &config::Kubernetes, limit: Duration) -> Asked {
+    let begun = needs(settings).into_iter().map(|need| {
+        let (cluster, node, taints, way) = (Arc::clone(cluster), node.to_owned(), settings.taints.clone(), need.way);
+        let permit = move || match way {
+            Way::Review(access) => cluster.may(&access, &node),
+            Way::Label => tried(label(&cluster.dry(&node))),
+            Way::Taints => tried(taint(&cluster.dry(&node), &taints)),
         };
-        begun.into_iter().map(|(need, thread)| (need, end(thread))).collect()
-    })
+        (need, begin(limit, permit))
+    });
+    begun.collect()
+}
+
+/// The answers, when their time is over at the latest.
+pub fn answers(asked: Asked) -> Vec<(Need, Permit)> {
+    let late = || Permit::Unknown("no answer in time".to_owned());
+    asked.into_iter().map(|(need, probe)| (need, probe.end().unwrap_or_else(late))).collect()
 }
 
 fn label(dry: &Api) -> Answer {
@@ -99,9 +102,9 @@ fn label(dry: &Api) -> Answer {
     dry.patch_node(&patch).map_or_else(|answer| answer, |_| Answer::Accepted)
 }
 
-fn taint(dry: &Api, settings: &config::Kubernetes) -> Answer {
+fn taint(dry: &Api, taints: &[Taint]) -> Answer {
     match dry.read_node() {
-        Ok(node) => dry.add_taints(&node, &settings.taints),
+        Ok(node) => dry.add_taints(&node, taints),
         Err(answer) => answer,
     }
 }

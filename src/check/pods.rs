@@ -1,17 +1,15 @@
 //! The pods of this node: which of them a Spot interruption now would cut, hold up behind a budget, or lose for good.
 
-use std::collections::VecDeque;
-use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::finding::{Detail, Finding};
+use super::probe::{Probe, begin};
 use crate::config;
 use crate::kubernetes::look::{Cluster, worded};
 use crate::kubernetes::{Api, PodNews, WatchEnd};
 use crate::moment::Moment;
-use crate::objects::{Answer, Pod};
+use crate::objects::{Answer, Pod, PodId};
 use crate::response::plan::{Role, drain_end, force_time, role};
 
 pub const NAME: &str = "pods";
@@ -61,36 +59,44 @@ pub fn list(cluster: &Cluster, node: &str, by: Moment) -> Result<Vec<Pod>, Strin
 /// Asks, as dry runs, whether each pod that is to stop might be evicted now.
 pub fn ask(cluster: &Cluster, node: &str, pods: Vec<Pod>, settings: &config::Drain, by: Moment) -> Facts {
     let is_asked = |pod: &Pod| settings.respect_budgets && stops(pod, settings) && !pod.stopping;
-    let due: Vec<(usize, Pod)> = pods.iter().cloned().enumerate().filter(|(_, pod)| is_asked(pod)).collect();
+    let due: Vec<(usize, PodId)> =
+        pods.iter().enumerate().filter(|(_, pod)| is_asked(pod)).map(|(place, pod)| (place, pod.id.clone())).collect();
     let all = due.len();
-    let queue = Arc::new(Mutex::new(due.into_iter().take(MOST).collect::<VecDeque<_>>()));
-    let (tell, told) = channel();
+    let asking = Arc::new(Asking { due: Mutex::new(due.into_iter().take(MOST).collect()), answers: Mutex::default() });
     let api = Arc::new(cluster.dry(node));
-    for _ in 0..AT_A_TIME.min(all) {
-        let (queue, tell, api) = (Arc::clone(&queue), tell.clone(), Arc::clone(&api));
-        let ask = move || {
-            while let Some((place, pod)) = next(&queue, by) {
-                let _ = tell.send((place, evict(&api, &pod)));
-            }
-        };
-        // Where no thread can be started, others ask.
-        let _ = thread::Builder::new().name("evict".to_owned()).spawn(ask);
+    let limit = Moment::now().until(by);
+    let askers: Vec<Probe<()>> = (0..AT_A_TIME.min(all))
+        .map(|_| {
+            let (asking, api) = (Arc::clone(&asking), Arc::clone(&api));
+            begin(limit, move || asking.go_on(&api, by))
+        })
+        .collect();
+    // What one of them still waits for is not asked; what the others had answered counts.
+    for asker in askers {
+        asker.end();
     }
-    drop(tell);
-    let mut answers = Vec::new();
-    while let Ok(answer) = told.recv_timeout(Moment::now().until(by)) {
-        answers.push(answer);
-    }
+    let answers = std::mem::take(&mut *held(&asking.answers));
     Facts { unasked: all - answers.len(), pods, answers }
 }
 
-fn next(queue: &Mutex<VecDeque<(usize, Pod)>>, by: Moment) -> Option<(usize, Pod)> {
-    let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
-    if Moment::now() < by { queue.pop_front() } else { None }
+/// What those who ask share.
+struct Asking {
+    due: Mutex<Vec<(usize, PodId)>>,
+    answers: Mutex<Vec<(usize, Answer)>>,
 }
 
-fn evict(api: &Api, pod: &Pod) -> Answer {
-    api.evict(&pod.id, None)
+impl Asking {
+    fn go_on(&self, api: &Api, by: Moment) {
+        while Moment::now() < by {
+            let Some((place, pod)) = held(&self.due).pop() else { return };
+            let answer = api.evict(&pod, None);
+            held(&self.answers).push((place, answer));
+        }
+    }
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn stops(pod: &Pod, settings: &config::Drain) -> bool {
@@ -203,7 +209,7 @@ mod tests {
     use super::super::finding::Verdict;
     use super::*;
     use crate::config::{Files, Flags, Sources};
-    use crate::objects::{PodId, Refusal};
+    use crate::objects::Refusal;
 
     fn settings() -> config::Drain {
         let sources =

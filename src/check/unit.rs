@@ -1,5 +1,6 @@
 //! The systemd unit: whether it is installed, enabled, and ordered so that spot-guard stops before what it drains.
 
+use super::Scope;
 use super::finding::Finding;
 use crate::systemd::units::{self, Unit};
 
@@ -35,23 +36,27 @@ pub fn look() -> Facts {
     if units.is_empty() { Facts::Offline(units::unit_file_state(UNIT)) } else { Facts::Running(units) }
 }
 
-pub fn verdict(facts: &Facts) -> Finding {
+pub fn verdict(facts: &Facts, scope: Scope) -> Finding {
     match facts {
         Facts::Running(units) => match units.split_first() {
             Some((own, others)) => running(own, others),
-            None => offline(None),
+            None => offline(None, scope),
         },
-        Facts::Offline(state) => offline(state.as_deref()),
+        Facts::Offline(state) => offline(state.as_deref(), scope),
     }
 }
 
-fn offline(state: Option<&str>) -> Finding {
-    match state {
-        Some("enabled") => Finding::ok(NAME, "enabled; systemd does not run here, so its order was not seen"),
-        Some("not-found") => not_installed(),
-        Some(state) => not_enabled(state),
-        None => Finding::warning(NAME, "systemd does not run here and does not say whether spot-guard is enabled")
-            .advise("on the machine itself: systemctl is-enabled spot-guard"),
+fn offline(state: Option<&str>, scope: Scope) -> Finding {
+    match (state, scope) {
+        (Some("enabled"), _) => Finding::ok(NAME, "enabled; systemd does not run here, so its order was not seen"),
+        (Some("not-found"), _) => not_installed(),
+        (Some(state), _) => not_enabled(state),
+        // In a chroot systemctl has no word for a unit that is not there.
+        (None, Scope::Image) => not_installed(),
+        (None, Scope::Machine) => {
+            Finding::warning(NAME, "systemd does not run here and does not say whether spot-guard is enabled")
+                .advise("on the machine itself: systemctl is-enabled spot-guard")
+        }
     }
 }
 
@@ -126,7 +131,7 @@ mod tests {
             (unit(&[("LoadState", "bad-setting")]), kubelet("loaded"), Verdict::Failure),
         ] {
             let facts = Facts::Running(vec![own, kubelet]);
-            assert_eq!(verdict(&facts).result, result, "{facts:?}");
+            assert_eq!(verdict(&facts, Scope::Machine).result, result, "{facts:?}");
         }
     }
 
@@ -138,8 +143,9 @@ mod tests {
             (Some("not-found"), Verdict::Failure),
             (None, Verdict::Warning),
         ] {
-            assert_eq!(verdict(&Facts::Offline(state.map(str::to_owned))).result, result, "{state:?}");
+            assert_eq!(verdict(&Facts::Offline(state.map(str::to_owned)), Scope::Machine).result, result, "{state:?}");
         }
+        assert_eq!(verdict(&Facts::Offline(None), Scope::Image).result, Verdict::Failure);
     }
 
     #[test]

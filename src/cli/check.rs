@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::answer;
 use super::arguments::CheckCommand;
@@ -28,31 +28,28 @@ pub fn check(asked: &CheckCommand, sources: &Sources) -> ExitCode {
     if has_failed { ExitCode::FAILURE } else { answered }
 }
 
-/// One finding for a script.
-#[derive(Serialize)]
-struct Told<'a> {
-    check: &'a str,
-    result: Verdict,
-    /// Details follow, a line each.
-    seen: String,
-    /// A line each; `null` where there is nothing to do.
-    advice: Option<String>,
+/// An array for a script, an object on each line: details follow what was seen, a line each.
+fn json(findings: &[Finding]) -> String {
+    let objects: Vec<String> = findings.iter().map(|finding| object(finding).to_string()).collect();
+    format!("[\n{}\n]\n", objects.join(",\n"))
 }
 
-fn json(findings: &[Finding]) -> String {
-    let told: Vec<Told> = findings
-        .iter()
-        .map(|Finding { check, result, seen, details, advice }| {
-            let details = details.iter().map(|Detail { name, words }| match name.is_empty() {
-                true => words.clone(),
-                false => format!("{name}: {words}"),
-            });
-            let seen = [seen.clone()].into_iter().chain(details).collect::<Vec<_>>().join("\n");
-            Told { check, result: *result, seen, advice: (!advice.is_empty()).then(|| advice.join("\n")) }
-        })
-        .collect();
-    // Texts and words: there is nothing in it that cannot be written.
-    serde_json::to_string_pretty(&told).unwrap_or_default() + "\n"
+fn object(Finding { check, result, seen, details, advice }: &Finding) -> Value {
+    let details = details.iter().map(|Detail { name, words }| match name.is_empty() {
+        true => words.clone(),
+        false => format!("{name}: {words}"),
+    });
+    let seen = [seen.clone()].into_iter().chain(details).collect::<Vec<_>>().join("\n");
+    let advice = (!advice.is_empty()).then(|| advice.join("\n"));
+    json!({ "check": check, "result": word(*result), "seen": seen, "advice": advice })
+}
+
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Ok => "ok",
+        Verdict::Warning => "warning",
+        Verdict::Failure => "failure",
+    }
 }
 
 /// Plain columns, 80 wide; what can be read in one glance comes last.
@@ -74,10 +71,11 @@ fn screen(findings: &[Finding], colourful: bool) -> String {
 
 /// The word in its column; spaces are outside of the colour.
 fn coloured(verdict: Verdict, colourful: bool) -> String {
-    let (word, colour) = match verdict {
-        Verdict::Ok => ("ok", 32),
-        Verdict::Warning => ("warning", 33),
-        Verdict::Failure => ("failure", 31),
+    let word = word(verdict);
+    let colour = match verdict {
+        Verdict::Ok => 32,
+        Verdict::Warning => 33,
+        Verdict::Failure => 31,
     };
     let space = " ".repeat(WORDS - word.len());
     if colourful { format!("\x1b[{colour}m{word}\x1b[0m{space}") } else { format!("{word}{space}") }

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
@@ -131,12 +130,13 @@ impl Cluster {
     /// # Errors
     /// What it answered instead.
     pub fn version(&self) -> Result<String, Answer> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Version {
-            git_version: String,
-        }
-        self.client.read::<Version>(&Request::get("/version".to_owned())).map(|version| version.git_version)
+        self.read(&Request::get("/version".to_owned())).map(|version| text(&version["gitVersion"]))
+    }
+
+    /// An answer as a tree: with shapes of their own, each of these rare requests would have a parser of its own in the
+    /// program.
+    fn read(&self, request: &Request) -> Result<Value, Answer> {
+        self.client.read(request)
     }
 
     /// The own node's name and provider id, found as the daemon finds them.
@@ -155,38 +155,21 @@ impl Cluster {
     /// # Errors
     /// What was answered instead.
     pub fn labels(&self, node: &str) -> Result<BTreeMap<String, String>, Answer> {
-        #[derive(Deserialize)]
-        struct Object {
-            metadata: Metadata,
-        }
-        #[derive(Deserialize)]
-        struct Metadata {
-            #[serde(default)]
-            labels: BTreeMap<String, String>,
-        }
-        self.client.read::<Object>(&Request::get(node_path(node))).map(|object| object.metadata.labels)
+        let object = self.read(&Request::get(node_path(node)))?;
+        let labels = object["metadata"]["labels"].as_object().into_iter().flatten();
+        Ok(labels.map(|(name, value)| (name.clone(), text(value))).collect())
     }
 
     /// Whether these credentials may do that, as the authorizers see it; what admission forbids beyond that
     /// (NodeRestriction) is not in it. Of pods only those of `node` are meant.
     pub fn may(&self, access: &Access, node: &str) -> Permit {
-        #[derive(Deserialize)]
-        struct Review {
-            status: Status,
-        }
-        #[derive(Default, Deserialize)]
-        #[serde(default)]
-        struct Status {
-            allowed: bool,
-            reason: String,
-        }
         let api_version = "authorization.k8s.io/v1";
         let spec = json!({ "resourceAttributes": attributes(access, node) });
         let body = json!({ "apiVersion": api_version, "kind": "SelfSubjectAccessReview", "spec": spec });
         let path = format!("/apis/{api_version}/selfsubjectaccessreviews");
-        match self.client.read::<Review>(&Request::with_body(Method::POST, path, "application/json", body)) {
-            Ok(Review { status: Status { allowed: true, .. } }) => Permit::Allowed,
-            Ok(Review { status }) => Permit::Denied(status.reason),
+        match self.read(&Request::with_body(Method::POST, path, "application/json", body)) {
+            Ok(review) if review["status"]["allowed"] == true => Permit::Allowed,
+            Ok(review) => Permit::Denied(text(&review["status"]["reason"])),
             Err(answer) => Permit::Unknown(worded(answer)),
         }
     }
@@ -195,6 +178,10 @@ impl Cluster {
     pub fn dry(&self, node: &str) -> Api {
         Api::new(self.client.afresh(), node.to_owned(), true)
     }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
 }
 
 fn attributes(access: &Access, node: &str) -> Value {
