@@ -26,6 +26,7 @@ pub mod objects;
 pub mod observe;
 pub mod process;
 pub mod record;
+pub mod rehearsal;
 pub mod response;
 pub mod signals;
 pub mod systemd;

@@ -67,6 +67,7 @@ pub enum Command {
     Check(CheckCommand),
     Drain(DrainCommand),
     Uncordon(UncordonCommand),
+    Rehearse(RehearseCommand),
     Config(ConfigCommand),
     Completions(CompletionsCommand),
 }
@@ -130,6 +131,30 @@ pub struct DrainCommand {
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "uncordon", example = "spot-guard uncordon")]
 pub struct UncordonCommand {}
+
+/// What a notice now would do, with nothing changed: the API server is asked for dry runs, hooks are named and not run.
+/// Beside a daemon or without one.
+#[derive(FromArgs, Debug)]
+#[argh(
+    subcommand,
+    name = "rehearse",
+    example = "spot-guard rehearse --notice spot-interruption --window 90s",
+    note = "Ends with 0 when every pod that is to stop would do so gracefully at worst, with 1 when not."
+)]
+pub struct RehearseCommand {
+    /// the kind of notice (spot-interruption)
+    #[argh(option, arg_name = "KIND")]
+    pub notice: Option<String>,
+    /// how long until the deadline, such as 90s or 10m (as the settings say; of a Spot interruption 2m)
+    #[argh(option, arg_name = "TIME")]
+    pub window: Option<String>,
+    /// print the plan as one JSON object
+    #[argh(switch)]
+    pub json: bool,
+    /// run the hooks, each told that it is a rehearsal by SPOT_GUARD_REHEARSAL=1
+    #[argh(switch)]
+    pub run_hooks: bool,
+}
 
 /// Print the effective settings, each with where it came from.
 #[derive(FromArgs, ArgsInfo, Debug)]

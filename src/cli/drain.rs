@@ -1,6 +1,7 @@
 //! `spot-guard drain`: a response by hand.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use super::arguments::DrainCommand;
 use super::doer::{Doer, Wants};
@@ -64,22 +65,24 @@ pub fn failed(why: &str) -> ExitCode {
 /// What the options ask for; whether it makes sense together is the daemon's to say, which knows its settings.
 fn read(asked: DrainCommand) -> Result<Drain, String> {
     let notice = asked.notice.as_deref().map(kind).transpose()?;
-    let window = asked
-        .window
-        .as_deref()
-        .map(|text| parse_duration(text).map_err(|error| format!("--window is {}; {error}", quoted(text))));
     Ok(Drain {
         notice: notice.unwrap_or(Kind::ByHand),
-        window: window.transpose()?,
+        window: asked.window.as_deref().map(window).transpose()?,
         until: asked.until.as_deref().map(|text| time("until", text)).transpose()?,
         since: asked.since.as_deref().map(|text| time("since", text)).transpose()?,
         reason: asked.reason,
     })
 }
 
-fn kind(name: &str) -> Result<Kind, String> {
+/// Reads `--notice`.
+pub fn kind(name: &str) -> Result<Kind, String> {
     let names = Kind::ALL.map(Kind::name).join(", ");
     Kind::of_name(name).ok_or_else(|| format!("--notice is {}; it must be one of {names}", quoted(name)))
+}
+
+/// Reads `--window`.
+pub fn window(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|error| format!("--window is {}; {error}", quoted(text)))
 }
 
 fn time(option: &str, text: &str) -> Result<Timestamp, String> {
@@ -93,8 +96,6 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn asked() -> DrainCommand {

@@ -12,6 +12,7 @@ mod doer;
 mod drain;
 mod follow;
 mod help;
+mod rehearse;
 mod run;
 mod screen;
 mod sort;
@@ -46,6 +47,7 @@ pub fn main(
         Command::Check(asked) => check::check(&asked, &sources),
         Command::Drain(asked) => drain::drain(asked, sources),
         Command::Uncordon(_) => uncordon::uncordon(sources),
+        Command::Rehearse(asked) => rehearse::rehearse(&asked, &sources),
         Command::Config(asked) => config::config(&asked, &sources),
         Command::Completions(asked) => completions::completions(&asked),
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use ureq::http::Method;
 
+use super::budgets::{Budget, WireBudgets};
 use super::client::{Client, Request};
 use super::node::{self, WireNode};
 use super::watch;
@@ -117,6 +118,12 @@ impl Api {
     /// The own node.
     pub fn read_node(&self) -> Result<Node, Answer> {
         self.client.read::<WireNode>(&Request::get(self.node_path())).map(Node::from)
+    }
+
+    /// All disruption budgets. A kubelet's credentials may not read them.
+    pub fn read_budgets(&self) -> Result<Vec<Budget>, Answer> {
+        let request = Request::get("/apis/policy/v1/poddisruptionbudgets".to_owned());
+        self.client.read::<WireBudgets>(&request).map(Vec::from)
     }
 
     /// Changes the own node in one request; gives the node as it then is.

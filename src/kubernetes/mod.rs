@@ -7,6 +7,7 @@ mod addresses;
 #[cfg(test)]
 mod against_a_server;
 mod api;
+mod budgets;
 mod certificate;
 mod client;
 mod credentials;
@@ -25,6 +26,7 @@ mod watch;
 mod yaml;
 
 pub use api::{Annotation, Api, Condition, NodeEvent, NodePatch, PodNews, WatchEnd};
+pub use budgets::Budget;
 pub use keeper::Keeper;
 
 /// What is read from outside, each sort from its bytes alone: for who has no API server and no node.

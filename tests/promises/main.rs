@@ -37,6 +37,7 @@ mod namespace_goes_away;
 mod pairs;
 mod pods_that_do_not_go;
 mod rebalance;
+mod rehearse;
 mod reload;
 mod replaced_pod;
 mod restart;

@@ -3,56 +3,60 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use std::time::Duration;
 
-use super::{Message, Stops, spawn};
+use super::{Stops, Tell, spawn};
 use crate::hooks::{self, Context, Phase};
-use crate::moment::{Clock, Moment};
+use crate::moment::{Clock, Moment, Timestamp};
 use crate::objects::PodId;
 use crate::process::{self, Ended, Exit, Started, Stop};
 use crate::record::Record;
 use crate::response::{Event, HookOrder};
 
+/// The hooks that run.
 pub struct HookRunner {
-    to: Sender<Message>,
+    tell: Tell,
+    /// They are named and not run.
     dry_run: bool,
     running: Stops,
 }
 
 impl HookRunner {
-    pub fn new(to: Sender<Message>, dry_run: bool) -> HookRunner {
-        HookRunner { to, dry_run, running: Stops::new() }
+    /// What becomes of hooks is told as events.
+    pub fn new(tell: Tell, dry_run: bool) -> HookRunner {
+        HookRunner { tell, dry_run, running: Stops::new() }
     }
 
     /// Looks for hooks, on a thread of its own, as the disk may hang.
     pub fn find(&self, folders: &[PathBuf]) {
-        let (theirs, to) = (folders.to_vec(), self.to.clone());
-        if spawn("hooks", move || find(&theirs, &to)).is_err() {
-            find(folders, &self.to);
+        let (theirs, tell) = (folders.to_vec(), Arc::clone(&self.tell));
+        if spawn("hooks", move || find(&theirs, &tell)).is_err() {
+            find(folders, &self.tell);
         }
     }
 
     /// Runs a hook; its end arrives as an event, whatever happens. `told` is `None` when the response is over.
     pub fn run(&mut self, order: HookOrder, told: Option<&mut Told>) {
         let number = order.number;
-        let Some(told) = told else { return self.tell_not_started(number, "the response is over".to_owned()) };
+        let Some(told) = told else { return self.not_started(number, "the response is over".to_owned()) };
         if self.dry_run {
             log::info!("dry run: hook {} is not run", order.hook);
-            return self.tell(number, Ended { exit: Exit::Code(0), cut: None, dropped: 0, tail: String::new() });
+            return self.ended(number, Ended { exit: Exit::Code(0), cut: None, dropped: 0, tail: String::new() });
         }
         let stop = Stop::new();
         self.running.insert(number, stop.clone());
-        let to = self.to.clone();
+        let tell = Arc::clone(&self.tell);
         let (environment, input) = (told.environment(&order), told.input(&order));
+        let ends = order.ends - told.ahead();
         let work = move || {
-            let mut on_start = |started: &_| {
-                drop(to.send(Message::Event(Event::HookStarted { number, started: Clone::clone(started) })))
+            let mut on_start = |started: &Started| {
+                tell(Event::HookStarted { number, started: started.clone() });
             };
-            let ended = hooks::run(&order.hook, order.argument, environment, input, order.ends, &stop, &mut on_start);
-            drop(to.send(Message::Event(Event::HookEnded { number, ended })));
+            let ended = hooks::run(&order.hook, order.argument, environment, input, ends, &stop, &mut on_start);
+            tell(Event::HookEnded { number, ended });
         };
         if let Err(error) = spawn("hook", work) {
-            self.tell_not_started(number, format!("cannot start a thread: {error}"));
+            self.not_started(number, format!("cannot start a thread: {error}"));
         }
     }
 
@@ -61,28 +65,29 @@ impl HookRunner {
         self.running.remove(&number);
     }
 
+    /// Tells it to end.
     pub fn stop(&mut self, number: u64) {
         if let Some(stop) = self.running.remove(&number) {
             stop.now();
         }
     }
 
-    fn tell_not_started(&self, number: u64, why: String) {
-        self.tell(number, Ended::not_started(why));
+    fn not_started(&self, number: u64, why: String) {
+        self.ended(number, Ended::not_started(why));
     }
 
-    fn tell(&self, number: u64, ended: Ended) {
-        drop(self.to.send(Message::Event(Event::HookEnded { number, ended })));
+    fn ended(&self, number: u64, ended: Ended) {
+        (self.tell)(Event::HookEnded { number, ended });
     }
 }
 
 /// Tells which hooks may run; those that may not are named in the log.
-fn find(folders: &[PathBuf], to: &Sender<Message>) {
+fn find(folders: &[PathBuf], tell: &Tell) {
     let found = hooks::find(folders);
     for refused in &found.refused {
         log::warn!("hook {}/{} does not run: {}", refused.phase, refused.name, refused.reason);
     }
-    drop(to.send(Message::Event(Event::HooksFound(found.hooks))));
+    tell(Event::HooksFound(found.hooks));
 }
 
 /// Kills the hooks of that response that an earlier life of the daemon left running. Takes 2 s at most.
@@ -99,6 +104,8 @@ pub struct Told {
     record: Record,
     /// When local-drain stops all pods at the latest.
     all_from: Option<Moment>,
+    /// It is rehearsed, and its time is so far ahead of the machine's.
+    rehearsed: Option<Duration>,
     written: Option<Written>,
 }
 
@@ -109,8 +116,18 @@ struct Written {
 }
 
 impl Told {
+    /// A response that is real.
     pub fn new(record: Record, all_from: Option<Moment>) -> Told {
-        Told { record, all_from, written: None }
+        Told { record, all_from, rehearsed: None, written: None }
+    }
+
+    /// A response that is rehearsed: its time is so far `ahead` of the machine's.
+    pub fn rehearsed(record: Record, all_from: Option<Moment>, ahead: Duration) -> Told {
+        Told { rehearsed: Some(ahead), ..Told::new(record, all_from) }
+    }
+
+    fn ahead(&self) -> Duration {
+        self.rehearsed.unwrap_or_default()
     }
 
     fn input(&mut self, order: &HookOrder) -> Arc<[u8]> {
@@ -133,8 +150,8 @@ impl Told {
 
     fn environment(&self, order: &HookOrder) -> Vec<(String, String)> {
         let record = &self.record;
-        let now = Moment::now();
-        let clock = Clock { boot_id: String::new(), boottime: now, wall: crate::moment::Timestamp::now() };
+        let now = Moment::now() + self.ahead();
+        let clock = Clock { boot_id: String::new(), boottime: now, wall: Timestamp::now() + self.ahead() };
         let deadline = crate::response::deadline(record);
         let context = Context {
             phase: order.hook.phase,
@@ -154,7 +171,7 @@ impl Told {
                 .map(|_| record.pods.iter().filter(|pod| pod.gone_at.is_none()).count()),
             local_after: self.all_from.map(|moment| now.until(moment)),
             pod_uids: order.pods.iter().map(|pod| pod.uid.clone()).collect(),
-            rehearsal: false,
+            rehearsal: self.rehearsed.is_some(),
         };
         context.environment()
     }

@@ -32,9 +32,9 @@ use crate::systemd::{self, Notifier};
 use crate::trouble::Trouble;
 use disk::Disk;
 pub use errand::Errand;
-use hook_runner::{HookRunner, Told};
+pub use hook_runner::{HookRunner, Told};
 pub use only_one::OnlyOne;
-use requests::Requests;
+pub use requests::Requests;
 use unreadable::UnreadableNotices;
 
 /// No single wait is longer: a machine that was suspended does not wake a long one in time.
@@ -78,6 +78,9 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// Takes what happened; whether anybody still wants to know.
+pub type Tell = Arc<dyn Fn(Event) -> bool + Send + Sync>;
 
 /// What arrives on the channel.
 enum Message {
@@ -149,15 +152,15 @@ impl Driver {
         let to = sender.clone();
         imds::poll(&settings.imds, move |news| drop(to.send(Message::Imds(news)))).map_err(Error::Thread)?;
         let instance_id: Arc<Mutex<Option<String>>> = Arc::default();
-        let keeper = start_keeper(&settings, Arc::clone(&instance_id), sender.clone());
+        let keeper = start_keeper(&settings, Arc::clone(&instance_id), tell(&sender));
         let disk = Disk::start(&settings.folders.state, sender.clone()).map_err(Error::Thread)?;
         if let Err(error) = control::serve(&settings.folders.runtime, handle(sender.clone())) {
             log::warn!("cannot listen on the control socket: {error}; raise the limit of tasks of this service");
         }
         Ok(Driver {
             guard: Guard::new(&settings),
-            requests: Requests::new(keeper, sender.clone()),
-            hooks: HookRunner::new(sender.clone(), settings.dry_run),
+            requests: Requests::new(keeper, tell(&sender)),
+            hooks: HookRunner::new(tell(&sender), settings.dry_run),
             sources,
             settings,
             other_cluster: false,
@@ -352,7 +355,7 @@ impl Driver {
     /// A response keeps the cluster that it began with.
     fn renew_the_keeper(&mut self) {
         if self.guard.state() == State::Watching && std::mem::take(&mut self.other_cluster) {
-            self.requests.keep_with(start_keeper(&self.settings, Arc::clone(&self.instance_id), self.sender.clone()));
+            self.requests.keep_with(start_keeper(&self.settings, Arc::clone(&self.instance_id), tell(&self.sender)));
         }
     }
 
@@ -402,9 +405,18 @@ impl Driver {
     }
 }
 
-fn start_keeper(settings: &Settings, instance_id: Arc<Mutex<Option<String>>>, to: Sender<Message>) -> Keeper {
+fn tell(to: &Sender<Message>) -> Tell {
+    let to = to.clone();
+    Arc::new(move |event| to.send(Message::Event(event)).is_ok())
+}
+
+/// Keeps the API server's connection; how things stand with it is told as events. The instance's id is that of this
+/// machine, once it is known.
+pub fn start_keeper(settings: &Settings, instance_id: Arc<Mutex<Option<String>>>, tell: Tell) -> Keeper {
     let instance_id = move || instance_id.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
-    let tell = move |standing| drop(to.send(Message::Event(Event::Standing(standing))));
+    let tell = move |standing| {
+        tell(Event::Standing(standing));
+    };
     Keeper::start(&settings.kubernetes, settings.dry_run, instance_id, tell)
 }
 

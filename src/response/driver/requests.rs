@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Sender;
 
-use super::{Message, spawn};
+use super::{Tell, spawn};
 use crate::config::Problem;
 use crate::config::selector::is_label_value;
 use crate::instance::Instance;
@@ -18,19 +17,21 @@ use crate::response::{Answered, Event, NodeChange, Request, Restoration, Told};
 /// <https://kubernetes.io/docs/reference/labels-annotations-taints/>
 type Pool = Vec<(&'static str, String)>;
 
+/// The requests and watches under way, over the connections that the keeper keeps.
 pub struct Requests {
     keeper: Keeper,
     pool: Pool,
     /// The keeper's API, and what is taken instead since the API server was silent: its connections may be dead.
     afresh: Option<(Arc<Api>, Arc<Api>)>,
-    to: Sender<Message>,
+    tell: Tell,
     /// Set when that watch is to end.
     watches: HashMap<u64, Arc<AtomicBool>>,
 }
 
 impl Requests {
-    pub fn new(keeper: Keeper, to: Sender<Message>) -> Requests {
-        Requests { keeper, pool: Pool::new(), afresh: None, to, watches: HashMap::new() }
+    /// What comes back is told as events.
+    pub fn new(keeper: Keeper, tell: Tell) -> Requests {
+        Requests { keeper, pool: Pool::new(), afresh: None, tell, watches: HashMap::new() }
     }
 
     /// What this machine is has become known.
@@ -60,13 +61,13 @@ impl Requests {
             self.keeper.hurry();
             return self.come_to_nothing(number, &request, "there is no API server to ask yet");
         };
-        let to = self.to.clone();
+        let tell = Arc::clone(&self.tell);
         let (end, asked) = (Arc::new(AtomicBool::new(false)), request.clone());
         if matches!(request, Request::WatchPods | Request::WatchNode) {
             self.watches.insert(number, Arc::clone(&end));
         }
         let pool = self.pool.clone();
-        let work = move || answer(&api, number, asked, pool, &to, &end);
+        let work = move || answer(&api, number, asked, pool, &tell, &end);
         if let Err(error) = spawn("request", work) {
             self.come_to_nothing(number, &request, &format!("cannot start a thread: {error}"));
         }
@@ -90,7 +91,7 @@ impl Requests {
             Request::WatchPods | Request::WatchNode => Event::WatchEnded { number, answer: Some(answer) },
             _ => Event::Answered { number, uid: uid(request), answered: Answered::Other(answer) },
         };
-        drop(self.to.send(Message::Event(event)));
+        (self.tell)(event);
     }
 
     /// A watch is over, or was never there.
@@ -103,6 +104,7 @@ impl Requests {
         self.afresh = None;
     }
 
+    /// Nobody looks at the news of that watch any more.
     pub fn end_watch(&mut self, number: u64) {
         if let Some(end) = self.watches.remove(&number) {
             end.store(true, Ordering::Release);
@@ -139,11 +141,11 @@ fn uid(request: &Request) -> Option<String> {
     }
 }
 
-fn answer(api: &Api, number: u64, request: Request, pool: Pool, to: &Sender<Message>, end: &AtomicBool) {
+fn answer(api: &Api, number: u64, request: Request, pool: Pool, tell: &Tell, end: &AtomicBool) {
     let uid = uid(&request);
     let answered = match request {
-        Request::WatchPods => return watch_pods(api, number, to, end),
-        Request::WatchNode => return watch_node(api, number, to, end),
+        Request::WatchPods => return watch_pods(api, number, tell, end),
+        Request::WatchNode => return watch_node(api, number, tell, end),
         Request::ReadNode => node(api.read_node()),
         Request::PatchNode(change) => node(api.patch_node(&patch(change))),
         Request::AddTaints { on, taints } => Answered::Other(api.add_taints(&on, &taints)),
@@ -156,7 +158,7 @@ fn answer(api: &Api, number: u64, request: Request, pool: Pool, to: &Sender<Mess
         Request::RestoreNode(what) => node(api.patch_node(&restoration(what))),
         Request::CreateEvent(told) => Answered::Other(api.create_event(&event(told, pool))),
     };
-    drop(to.send(Message::Event(Event::Answered { number, uid, answered })));
+    tell(Event::Answered { number, uid, answered });
 }
 
 fn node(result: Result<Node, Answer>) -> Answered {
@@ -188,7 +190,7 @@ fn event(told: Told, labels: Pool) -> NodeEvent {
     NodeEvent { reason: reason.to_owned(), message, warning, at: Timestamp::now(), labels }
 }
 
-fn watch_pods(api: &Api, number: u64, to: &Sender<Message>, end: &AtomicBool) {
+fn watch_pods(api: &Api, number: u64, tell: &Tell, end: &AtomicBool) {
     let watch_end = api.watch_pods(&mut |news| {
         let news = match news {
             PodNews::Seen(pod) => crate::response::PodNews::Seen(pod),
@@ -196,20 +198,20 @@ fn watch_pods(api: &Api, number: u64, to: &Sender<Message>, end: &AtomicBool) {
             PodNews::Synced => crate::response::PodNews::Synced,
             PodNews::Quiet => return !end.load(Ordering::Acquire),
         };
-        to.send(Message::Event(Event::Pods { number, news })).is_ok() && !end.load(Ordering::Acquire)
+        tell(Event::Pods { number, news }) && !end.load(Ordering::Acquire)
     });
-    tell_watch_end(number, watch_end, to);
+    tell_watch_end(number, watch_end, tell);
 }
 
-fn watch_node(api: &Api, number: u64, to: &Sender<Message>, end: &AtomicBool) {
+fn watch_node(api: &Api, number: u64, tell: &Tell, end: &AtomicBool) {
     let watch_end = api.watch_node(&mut |node| {
-        let told = node.is_none_or(|node| to.send(Message::Event(Event::NodeSeen { number, node })).is_ok());
+        let told = node.is_none_or(|node| tell(Event::NodeSeen { number, node }));
         told && !end.load(Ordering::Acquire)
     });
-    tell_watch_end(number, watch_end, to);
+    tell_watch_end(number, watch_end, tell);
 }
 
-fn tell_watch_end(number: u64, end: WatchEnd, to: &Sender<Message>) {
+fn tell_watch_end(number: u64, end: WatchEnd, tell: &Tell) {
     let answer = match end {
         // Nobody waits for a watch that was told to end.
         WatchEnd::Ended => return,
@@ -217,5 +219,5 @@ fn tell_watch_end(number: u64, end: WatchEnd, to: &Sender<Message>) {
         WatchEnd::Refused(refusal) => Some(Answer::Refused(refusal)),
         WatchEnd::Nothing(why) => Some(Answer::Nothing(why)),
     };
-    drop(to.send(Message::Event(Event::WatchEnded { number, answer })));
+    tell(Event::WatchEnded { number, answer });
 }

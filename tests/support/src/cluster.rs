@@ -219,6 +219,43 @@ impl Cluster {
         });
     }
 
+    /// Makes a namespace, beside the node's own, in which admission refuses every eviction, and waits until it does.
+    /// A real cluster has a policy for that; in the stand-in the namespace is going away.
+    pub fn make_namespace_without_evictions(&self, node: &TestNode) -> TestNode {
+        let there = TestNode { namespace: format!("{}-closed", node.namespace), ..node.clone() };
+        let name = &there.namespace;
+        self.make_namespace(name);
+        if self.api().is_some() {
+            return there;
+        }
+        let rule = json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"],
+                          "resources": ["pods/eviction"]});
+        let validation = json!({"expression": "false", "message": "no evictions here", "reason": "Forbidden"});
+        let policy = json!({"metadata": {"name": name}, "spec": {
+            "matchConstraints": {"resourceRules": [rule]}, "validations": [validation]}});
+        let selector = json!({"matchLabels": {"kubernetes.io/metadata.name": name}});
+        let binding = json!({"metadata": {"name": name}, "spec": {
+            "policyName": name, "validationActions": ["Deny"], "matchResources": {"namespaceSelector": selector}}});
+        let group = "/apis/admissionregistration.k8s.io/v1";
+        self.admin.post(&format!("{group}/validatingadmissionpolicies"), &policy).ok();
+        self.admin.post(&format!("{group}/validatingadmissionpolicybindings"), &binding).ok();
+        there
+    }
+
+    /// Waits until evictions of this pod are refused by admission.
+    pub fn refuse_evictions(&self, there: &TestNode, pod: &str) {
+        let path = format!("/api/v1/namespaces/{}", there.namespace);
+        if self.api().is_some() {
+            let terminating = json!({"metadata": {"deletionTimestamp": "2026-11-22T20:00:00Z"}});
+            self.admin.patch(&path, MERGE, &terminating).ok();
+        }
+        let path = format!("{path}/pods/{pod}/eviction?dryRun=All");
+        let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}});
+        crate::wait::expect("admission refuses evictions", Duration::from_secs(60), || {
+            (self.admin.post(&path, &eviction).status == 403).then_some(())
+        });
+    }
+
     /// The pods of this node, in all namespaces.
     pub fn pods(&self, node: &TestNode) -> Vec<Value> {
         let path = format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{}", node.name);

@@ -67,6 +67,13 @@ impl<'a> Kubeconfigs<'a> {
         self.write(&self.inline_ca(), &format!("client-certificate-data: {certificate}\n    client-key-data: {key}"))
     }
 
+    /// An administrator's, who may do everything.
+    pub fn administrator(&self) -> PathBuf {
+        let identity = self.cluster.authority().client("operator", "system:masters", Duration::from_secs(86400));
+        let (certificate, key) = (encode(&identity.certificate_pem), encode(&identity.key_pem));
+        self.write(&self.inline_ca(), &format!("client-certificate-data: {certificate}\n    client-key-data: {key}"))
+    }
+
     /// A bearer token inside.
     pub fn token(&self, token: &str) -> PathBuf {
         self.write(&self.inline_ca(), &format!("token: {token}"))

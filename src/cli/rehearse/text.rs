@@ -1,0 +1,200 @@
+//! A plan for a person: what happens when, then the pods, and the verdict last.
+
+use std::fmt::Write;
+
+use crate::record::Outcome;
+use crate::rehearsal::{HookPlan, Plan, PodPlan};
+
+/// Columns of a terminal.
+const WIDTH: usize = 80;
+
+/// The column of names.
+const NAME: usize = 36;
+
+pub fn of(plan: &Plan) -> String {
+    let mut text = head(plan);
+    text.push_str(&timeline(plan));
+    text.push_str(&pods(plan));
+    text.push('\n');
+    text.push_str(&wrapped(&plan.verdict, 0));
+    text
+}
+
+fn head(plan: &Plan) -> String {
+    let mut text = String::new();
+    let mut say = |label: &str, line: &str| {
+        let indented = wrapped(line, 9);
+        // Writing to a String does not fail.
+        let _ = write!(text, "{label:<9}{}", indented.trim_start());
+    };
+    let window = plan.window_seconds.map(|window| format!(", {window:.0} s to the deadline")).unwrap_or_default();
+    say("notice", &format!("{}{window}", plan.notice));
+    let kubernetes = &plan.kubernetes;
+    let why = kubernetes.why.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+    match (kubernetes.state.as_str(), &kubernetes.node_name) {
+        ("ready", Some(name)) => say("node", &format!("{name}{why}; each request was a dry run")),
+        ("none", _) => say("node", &format!("no cluster{why}")),
+        _ => say("node", &format!("the API server does not answer{why}")),
+    }
+    if plan.pods.iter().any(|pod| !pod.forced && pod.asked_seconds.is_some()) && !plan.budgets_known {
+        let note = "pods that share a budget were asked for one by one: these credentials may not read budgets, so \
+                    some may be let go later, at their force time at worst";
+        say("note", note);
+    }
+    text
+}
+
+/// What happens, in the order of time.
+fn timeline(plan: &Plan) -> String {
+    let mut lines: Vec<(f64, String)> = Vec::new();
+    let mut at = |when: Option<f64>, what: String| lines.extend(when.map(|when| (when, what)));
+    at(plan.window_seconds.map(|_| 0.0), "notice".to_owned());
+    at(plan.cordoned_seconds, "node cordoned".to_owned());
+    plan.hooks.iter().for_each(|hook| at(hook.starts_seconds, hook_line(hook, plan.hooks_run)));
+    if plan.kubernetes.state == "ready" {
+        at(plan.pods_asked_seconds, counted(plan));
+        at(plan.drained_seconds, "all pods gone, at worst".to_owned());
+    }
+    at(plan.ended_seconds.filter(|ended| Some(*ended) != plan.window_seconds), "done, at worst".to_owned());
+    at(plan.window_seconds, "deadline".to_owned());
+    lines.sort_by(|one, other| one.0.total_cmp(&other.0));
+
+    let mut text = "\n".to_owned();
+    for (when, what) in lines {
+        let _ = write!(text, "{:>8} s  {}", plus(when), wrapped(&what, 12).trim_start());
+    }
+    for hook in plan.hooks.iter().filter(|hook| hook.starts_seconds.is_none()) {
+        let why = hook.trouble.as_deref().unwrap_or("its phase would not come");
+        not_run(&mut text, &format!("{}.d/{}: {why}", hook.phase, hook.name));
+    }
+    for hook in &plan.hooks_refused {
+        not_run(&mut text, &format!("{}.d/{}: {}", hook.phase, hook.name, hook.reason));
+    }
+    for error in &plan.errors {
+        let _ = write!(text, "{:>10}  {}", "error", wrapped(error, 12).trim_start());
+    }
+    text
+}
+
+fn not_run(text: &mut String, what: &str) {
+    let _ = write!(text, "{:>10}  {}", "not run", wrapped(what, 12).trim_start());
+}
+
+fn hook_line(hook: &HookPlan, run: bool) -> String {
+    let argument = hook.argument.as_deref().map(|argument| format!(" {argument}")).unwrap_or_default();
+    let ends = hook.ends_seconds.map(plus).unwrap_or_default();
+    let trouble = hook.trouble.as_deref().map(|trouble| format!(": {trouble}")).unwrap_or_default();
+    let how = match (run, hook.starts_seconds.zip(hook.ends_seconds)) {
+        (true, Some((starts, ends))) => format!("ran for {:.1} s{trouble}", ends - starts),
+        _ => format!("until {ends} s at worst"),
+    };
+    format!("hook {}.d/{}{argument}, {how}", hook.phase, hook.name)
+}
+
+/// `105 pods to stop, 6 stay (5 DaemonSet, 1 static)`
+fn counted(plan: &Plan) -> String {
+    let kinds = ["DaemonSet", "static", "skipped", "finished"];
+    let count = |why: &str| plan.stay.iter().filter(|pod| pod.why == why).count();
+    let names: Vec<String> =
+        kinds.iter().filter(|why| count(why) > 0).map(|why| format!("{} {why}", count(why))).collect();
+    let staying = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
+    format!("{} pods to stop, {} stay{staying}", plan.pods.len(), plan.stay.len())
+}
+
+/// Pods that are alike, as one line; those that do not stop gracefully come last.
+fn pods(plan: &Plan) -> String {
+    if plan.pods.is_empty() {
+        return String::new();
+    }
+    let mut groups: Vec<Vec<&PodPlan>> = Vec::new();
+    for pod in &plan.pods {
+        match groups.iter_mut().find(|group| group.first().is_some_and(|first| alike(first, pod))) {
+            Some(group) => group.push(pod),
+            None => groups.push(vec![pod]),
+        }
+    }
+    let outcome = |group: &Vec<&PodPlan>| group.first().map_or(0, |pod| pod.outcome as u8);
+    groups.sort_by_key(outcome);
+    let mut text =
+        format!("\n{:<NAME$} {:>7} {:>9} {:>11} {:>13}\n", "pods", "grace", "asked", "force time", "gone by");
+    groups.iter().for_each(|group| text.push_str(&group_lines(group)));
+    text
+}
+
+fn alike(one: &PodPlan, other: &PodPlan) -> bool {
+    let key = |pod: &PodPlan| (pod.namespace.clone(), pod.grace_seconds, pod.forced, pod.outcome, reason(pod));
+    key(one) == key(other)
+}
+
+/// Without the pod's own name, which an API server may quote.
+fn reason(pod: &PodPlan) -> Option<String> {
+    pod.reason.as_deref().map(|reason| reason.replace(&pod.name, "…"))
+}
+
+fn group_lines(group: &[&PodPlan]) -> String {
+    let Some(first) = group.first() else { return String::new() };
+    let name = match group.len() {
+        1 => format!("{}/{}", first.namespace, first.name),
+        count => format!("{} ×{count}", first.namespace),
+    };
+    let latest = |of: &dyn Fn(&PodPlan) -> Option<f64>| -> String {
+        let all: Option<Vec<f64>> = group.iter().map(|pod| of(pod)).collect();
+        all.map_or("never".to_owned(), |all| format!("{} s", plus(all.into_iter().fold(0.0, f64::max))))
+    };
+    let force_time = first.force_time_seconds.map_or("passed".to_owned(), |time| format!("{} s", plus(time)));
+    let name = printable(&name);
+    let mut text =
+        if name.chars().count() > NAME { format!("{name}\n{:<NAME$}", "") } else { format!("{name:<NAME$}") };
+    let _ = writeln!(
+        text,
+        " {:>7} {:>9} {:>11} {:>13}",
+        format!("{} s", first.grace_seconds),
+        latest(&|pod| pod.asked_seconds),
+        force_time,
+        latest(&|pod| pod.gone_seconds),
+    );
+    let what = match (first.outcome, first.forced) {
+        (Outcome::Killed, _) => Some("cut: "),
+        (Outcome::Left, _) => Some("left: "),
+        (Outcome::Graceful, true) => Some("forced: "),
+        (Outcome::Graceful, false) => None,
+    };
+    if let Some(what) = what {
+        text.push_str(&wrapped(&format!("{what}{}", reason(first).unwrap_or_default()), 2));
+    }
+    text
+}
+
+/// `+30.0`
+fn plus(seconds: f64) -> String {
+    format!("+{seconds:.1}")
+}
+
+/// Lines of 80 columns at most, where words allow that, each indented by so much.
+fn wrapped(text: &str, indent: usize) -> String {
+    let mut lines = String::new();
+    let mut column = 0;
+    for word in printable(text).split(' ').filter(|word| !word.is_empty()) {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > WIDTH {
+            lines.push('\n');
+            column = 0;
+        }
+        if column == 0 {
+            lines.push_str(&" ".repeat(indent));
+            column = indent;
+        } else {
+            lines.push(' ');
+            column += 1;
+        }
+        lines.push_str(word);
+        column += length;
+    }
+    lines.push('\n');
+    lines
+}
+
+/// What steers no terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}

@@ -1,0 +1,334 @@
+//! What a rehearsal assumes of what it cannot ask: pods that were let go are gone when their grace is over, what was
+//! refused is refused again, volumes are released at once, hooks take all the time that they have.
+//!
+//! Told what was asked and answered, and the time. Sends nothing and reads no clock.
+
+use std::collections::{BTreeMap, HashMap};
+use std::mem::{Discriminant, discriminant};
+use std::time::Duration;
+
+use super::budgets::Budgets;
+use crate::moment::Moment;
+use crate::objects::{Answer, Node, Pod, Refusal};
+use crate::process::{Cut, Ended, Exit};
+use crate::response::{Answered, Event, HookOrder, PodNews, Request};
+
+/// What was answered so often without success is not asked again.
+const TRIES: u32 = 5;
+
+/// A pod of the node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Known {
+    pub pod: Pod,
+    /// When it was let go, and with what grace.
+    pub asked: Option<(Moment, Duration)>,
+    gone: bool,
+}
+
+/// What is still to happen.
+#[derive(Debug)]
+enum Due {
+    Tell(Event),
+    /// That pod's grace is over.
+    Gone(usize),
+}
+
+/// Which request is the same one again: its sort, and the pod.
+type Sort = (Discriminant<Request>, Option<String>);
+
+#[derive(Debug, Default)]
+pub struct World {
+    /// In the order in which they were seen.
+    pods: Vec<Known>,
+    listed: bool,
+    /// The watch that is told of the pods.
+    watch: Option<u64>,
+    node: Node,
+    /// What was sent and is not answered.
+    sent: BTreeMap<u64, Request>,
+    /// How often that came to nothing, and how the last time.
+    failures: HashMap<Sort, (u32, Answer)>,
+    budgets: Budgets,
+    gave_up: bool,
+    due: BTreeMap<(Moment, u64), Due>,
+    count: u64,
+}
+
+impl World {
+    pub fn new(budgets: Budgets) -> World {
+        World { budgets, ..World::default() }
+    }
+
+    pub fn pods(&self) -> &[Known] {
+        &self.pods
+    }
+
+    /// Whether pods that share a budget are known to.
+    pub fn knows_budgets(&self) -> bool {
+        self.budgets.known()
+    }
+
+    /// Whether something that was sent is not answered yet.
+    pub fn awaits(&self) -> bool {
+        !self.sent.is_empty()
+    }
+
+    /// When something happens next.
+    pub fn next(&self) -> Option<Moment> {
+        self.due.keys().next().map(|(moment, _)| *moment)
+    }
+
+    /// What has happened by now, one thing at a time.
+    pub fn happens(&mut self, now: Moment) -> Option<Event> {
+        while let Some(entry) = self.due.first_entry().filter(|entry| entry.key().0 <= now) {
+            match entry.remove() {
+                Due::Tell(event) => return Some(event),
+                Due::Gone(index) => {
+                    if let Some(event) = self.goes(index) {
+                        return Some(event);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// Takes a request. Whether it is to be sent: what can be known without is answered at once.
+    pub fn takes(&mut self, number: u64, request: &Request, now: Moment) -> bool {
+        let failed = self.failures.get(&sort(request)).filter(|(times, answer)| stands(request, *times, answer));
+        match (request, failed) {
+            _ if self.gave_up => self.fail(number, request, given_up(), now),
+            (Request::WatchPods, _) if self.listed => self.show_pods(number, now),
+            (Request::WatchNode, _) => {
+                let node = Node { volumes: Vec::new(), ..self.node.clone() };
+                self.at(now, Due::Tell(Event::NodeSeen { number, node }));
+            }
+            (_, Some((_, answer))) => self.fail(number, request, answer.clone(), now),
+            (_, None) => {
+                self.sent.insert(number, request.clone());
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Takes what came of a request that was sent. Gives what the machine is to be told, if anything.
+    pub fn hears(&mut self, event: Event, now: Moment) -> Option<Event> {
+        match event {
+            Event::Pods { number, news } => self.hears_of_pods(number, news, now),
+            Event::WatchEnded { number, answer } => {
+                let request = self.sent.remove(&number)?;
+                if let Some(answer) = &answer {
+                    self.failed(&request, answer);
+                }
+                Some(Event::WatchEnded { number, answer })
+            }
+            Event::Answered { number, uid, answered } => {
+                let request = self.sent.remove(&number)?;
+                let answered = self.answered(&request, answered, now);
+                Some(Event::Answered { number, uid, answered })
+            }
+            event => Some(event),
+        }
+    }
+
+    fn hears_of_pods(&mut self, number: u64, news: PodNews, now: Moment) -> Option<Event> {
+        // What happens to the pods from now on is made up.
+        if self.listed {
+            return None;
+        }
+        match &news {
+            PodNews::Seen(pod) => self.sees(pod),
+            PodNews::Gone(pod) => self.pods.retain(|known| known.pod.id != pod.id),
+            PodNews::Synced => {
+                self.listed = true;
+                self.watch = Some(number);
+                self.sent.retain(|_, request| *request != Request::WatchPods);
+                self.schedule_those_that_stop_already(now);
+            }
+        }
+        Some(Event::Pods { number, news })
+    }
+
+    fn sees(&mut self, pod: &Pod) {
+        match self.pods.iter_mut().find(|known| known.pod.id == pod.id) {
+            Some(known) => known.pod = pod.clone(),
+            None => self.pods.push(Known { pod: pod.clone(), asked: None, gone: false }),
+        }
+    }
+
+    /// Somebody else has asked them, it is not known when.
+    fn schedule_those_that_stop_already(&mut self, now: Moment) {
+        for index in 0..self.pods.len() {
+            if self.pods[index].pod.stopping {
+                let grace = self.pods[index].pod.grace;
+                self.at(now + grace, Due::Gone(index));
+            }
+        }
+    }
+
+    fn answered(&mut self, request: &Request, answered: Answered, now: Moment) -> Answered {
+        match answered {
+            Answered::Node(node) => {
+                self.node = node.clone();
+                Answered::Node(node)
+            }
+            Answered::Other(answer) => {
+                let answer = self.within_budget(request, answer);
+                match &answer {
+                    Answer::Accepted => self.lets_go(request, now),
+                    answer => self.failed(request, answer),
+                }
+                self.notice_that_it_is_gone(request, now);
+                Answered::Other(answer)
+            }
+        }
+    }
+
+    /// A dry run takes nothing from a budget, so each pod that shares one is let go as if it were the first.
+    fn within_budget(&mut self, request: &Request, answer: Answer) -> Answer {
+        let (Request::Evict { pod, .. }, Answer::Accepted) = (request, &answer) else { return answer };
+        let known = self.pods.iter().find(|known| known.pod.id == *pod && !known.pod.stopping);
+        match known.and_then(|known| self.budgets.take(&known.pod)) {
+            Some(refusal) => Answer::Refused(refusal),
+            None => answer,
+        }
+    }
+
+    fn lets_go(&mut self, request: &Request, now: Moment) {
+        let (id, grace) = match request {
+            Request::Evict { pod, grace } => (pod, *grace),
+            Request::Delete { pod, grace } => (pod, Some(*grace)),
+            _ => return,
+        };
+        let Some(index) = self.pods.iter().position(|known| known.pod.id == *id) else { return };
+        let known = &mut self.pods[index];
+        // The first ask sets the kubelet's timer.
+        if known.asked.is_none() && !known.pod.stopping {
+            let grace = grace.unwrap_or(known.pod.grace);
+            known.asked = Some((now, grace));
+            self.at(now + grace, Due::Gone(index));
+        }
+    }
+
+    fn failed(&mut self, request: &Request, answer: &Answer) {
+        let failure = self.failures.entry(sort(request)).or_insert((0, answer.clone()));
+        *failure = (failure.0 + 1, answer.clone());
+    }
+
+    /// It went, or was replaced under its name, while it was asked for.
+    fn notice_that_it_is_gone(&mut self, request: &Request, now: Moment) {
+        let (Request::Evict { pod, .. } | Request::Delete { pod, .. }) = request else { return };
+        let is_gone = |(times, answer): &(u32, Answer)| {
+            let absent = matches!(answer, Answer::Refused(Refusal { status: 404 | 409, .. }));
+            absent && stands(request, *times, answer)
+        };
+        let index = self.pods.iter().position(|known| known.pod.id == *pod);
+        if let (Some(index), true) = (index, self.failures.get(&sort(request)).is_some_and(is_gone)) {
+            self.at(now, Due::Gone(index));
+        }
+    }
+
+    /// That watch is of no more use.
+    pub fn forgets(&mut self, number: u64) {
+        self.sent.remove(&number);
+    }
+
+    /// Nothing more is asked: what is under way and what comes gets no answer.
+    pub fn gives_up(&mut self, now: Moment) {
+        self.gave_up = true;
+        for (number, request) in std::mem::take(&mut self.sent) {
+            self.fail(number, &request, given_up(), now);
+        }
+    }
+
+    pub fn gave_up(&self) -> bool {
+        self.gave_up
+    }
+
+    /// A hook begins, and takes all its time.
+    pub fn hook_begins(&mut self, order: &HookOrder) {
+        let ended = Ended { exit: Exit::Code(0), cut: None, dropped: 0, tail: String::new() };
+        self.at(order.ends, Due::Tell(Event::HookEnded { number: order.number, ended }));
+    }
+
+    /// A hook is told to end, and does.
+    pub fn hook_stops(&mut self, stopped: u64, now: Moment) {
+        self.due.retain(|_, due| !matches!(due, Due::Tell(Event::HookEnded { number, .. }) if *number == stopped));
+        let ended = Ended { exit: Exit::Signal(15), cut: Some(Cut::Stopped), dropped: 0, tail: String::new() };
+        self.at(now, Due::Tell(Event::HookEnded { number: stopped, ended }));
+    }
+
+    /// The machine is told so at that moment.
+    pub fn tells(&mut self, event: Event, when: Moment) {
+        self.at(when, Due::Tell(event));
+    }
+
+    fn at(&mut self, when: Moment, due: Due) {
+        self.count += 1;
+        self.due.insert((when, self.count), due);
+    }
+
+    fn show_pods(&mut self, number: u64, now: Moment) {
+        self.watch = Some(number);
+        let there: Vec<Pod> = self.pods.iter().filter(|known| !known.gone).map(Known::shown).collect();
+        let news = there.into_iter().map(PodNews::Seen).chain([PodNews::Synced]);
+        for news in news.collect::<Vec<_>>() {
+            self.tells(Event::Pods { number, news }, now);
+        }
+    }
+
+    fn goes(&mut self, index: usize) -> Option<Event> {
+        let known = self.pods.get_mut(index).filter(|known| !known.gone)?;
+        known.gone = true;
+        let pod = known.shown();
+        self.watch.map(|number| Event::Pods { number, news: PodNews::Gone(pod) })
+    }
+
+    fn fail(&mut self, number: u64, request: &Request, answer: Answer, now: Moment) {
+        let event = match request {
+            Request::WatchPods | Request::WatchNode => Event::WatchEnded { number, answer: Some(answer) },
+            Request::Evict { pod, .. } | Request::Delete { pod, .. } => {
+                Event::Answered { number, uid: Some(pod.uid.clone()), answered: Answered::Other(answer) }
+            }
+            _ => Event::Answered { number, uid: None, answered: Answered::Other(answer) },
+        };
+        self.tells(event, now);
+    }
+}
+
+impl Known {
+    /// As the API server would show it now.
+    fn shown(&self) -> Pod {
+        Pod { stopping: self.pod.stopping || self.asked.is_some(), cut: self.gone && self.is_cut(), ..self.pod.clone() }
+    }
+
+    /// Whether a container that uses all the time that it has is killed before its pod's own grace is over.
+    pub fn is_cut(&self) -> bool {
+        self.asked.is_some_and(|(_, grace)| grace < self.pod.grace)
+    }
+}
+
+/// Whether an answer is known to be the same the next time. What a budget or admission refuses stays so: nothing is
+/// known of what would change that.
+fn stands(request: &Request, times: u32, answer: &Answer) -> bool {
+    let at_once = match (request, answer) {
+        (Request::Evict { .. } | Request::Delete { .. }, Answer::Refused(refusal)) => {
+            refusal.status == 403 || refusal.causes.iter().any(|cause| cause == "DisruptionBudget")
+        }
+        _ => false,
+    };
+    at_once || times >= TRIES
+}
+
+fn sort(request: &Request) -> Sort {
+    let pod = match request {
+        Request::Evict { pod, .. } | Request::Delete { pod, .. } | Request::MarkDisrupted(pod) => Some(pod.uid.clone()),
+        _ => None,
+    };
+    (discriminant(request), pod)
+}
+
+fn given_up() -> Answer {
+    Answer::Nothing("the API server took too long for a rehearsal".to_owned())
+}
