@@ -261,6 +261,18 @@ fn other_notices_are_none_of_its_business() {
 }
 
 #[test]
+fn a_rehearsal_only_looks_whether_it_could() {
+    if is_skipped() {
+        return;
+    }
+    let node = Node::new("rehearsed").told("SPOT_GUARD_REHEARSAL", "1");
+    for phase in ["during", "post-drain"] {
+        node.start(phase).assert_done("a rehearsal: nothing is asked of drain of group rehearsed\n");
+    }
+    assert_eq!(node.done(), Vec::<String>::new());
+}
+
+#[test]
 fn what_is_missing_is_told_in_one_line() {
     if is_skipped() {
         return;

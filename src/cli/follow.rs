@@ -60,7 +60,7 @@ pub fn follow(
 }
 
 /// Set when a signal asks for the end.
-fn stop(signals: Option<Caught>) -> Arc<AtomicBool> {
+pub fn stop(signals: Option<Caught>) -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let theirs = Arc::clone(&stop);
     if let Some(signals) = signals {

@@ -5,13 +5,15 @@ mod text;
 use std::process::ExitCode;
 
 use super::arguments::RehearseCommand;
-use super::drain::{kind, window};
+use super::drain::{failed, kind, window};
+use super::follow::stop;
 use super::{WRONG, answer, complain};
 use crate::config::{self, Log, Sources};
 use crate::control::Drain;
 use crate::notice::Kind;
 use crate::observe;
-use crate::rehearsal::{self, Plan};
+use crate::rehearsal::{self, Error, Plan};
+use crate::signals;
 
 pub fn rehearse(asked: &RehearseCommand, sources: &Sources) -> ExitCode {
     let notice = match read(asked) {
@@ -25,9 +27,12 @@ pub fn rehearse(asked: &RehearseCommand, sources: &Sources) -> ExitCode {
     let level = if by_flag { log.level } else { log.level.min(log::LevelFilter::Warn) };
     observe::log::set_up(&Log { level, ..log.clone() });
     loaded.problems.iter().for_each(|problem| complain(&format!("{problem}; rehearsed without it, as run does")));
-    match rehearsal::rehearse(&loaded.settings, &notice, asked.run_hooks) {
+    // Hooks that run would outlive this process.
+    let signals = if asked.run_hooks { signals::catch().ok() } else { None };
+    match rehearsal::rehearse(&loaded.settings, &notice, asked.run_hooks, &stop(signals)) {
         Ok(plan) => show(&plan, asked.json),
-        Err(wrong) => complain_of_usage(&wrong.to_string()),
+        Err(Error::Wrong(wrong)) => complain_of_usage(&wrong.to_string()),
+        Err(error) => failed(&error.to_string()),
     }
 }
 

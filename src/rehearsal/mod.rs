@@ -11,4 +11,4 @@ mod verdict;
 mod world;
 
 pub use plan::{HookPlan, Plan, PodPlan};
-pub use run::rehearse;
+pub use run::{Error, rehearse};

@@ -33,6 +33,8 @@ pub struct Plan {
     /// Pods that share a budget were known to.
     pub budgets_known: bool,
     pub cordoned_seconds: Option<f64>,
+    /// The label that keeps load balancers away would be set.
+    pub out_of_load_balancers: bool,
     pub pods_asked_seconds: Option<f64>,
     /// When all pods are gone.
     pub drained_seconds: Option<f64>,
@@ -64,6 +66,8 @@ pub struct HookPlan {
     pub ends_seconds: Option<f64>,
     /// Why it would not be started, or how it failed.
     pub trouble: Option<String>,
+    /// The end of what it said, where it was run.
+    pub output: String,
 }
 
 /// A file among the hooks that may not run.
@@ -110,6 +114,8 @@ pub struct Seen<'a> {
     pub standing: &'a Standing,
     pub found: &'a Found,
     pub world: &'a World,
+    /// The dry run of the cordon was accepted.
+    pub cordoned: bool,
     /// The last record of the response, if there was one.
     pub record: Option<&'a Record>,
     pub run_hooks: bool,
@@ -127,6 +133,7 @@ impl Plan {
             kubernetes: Kubernetes::of(seen.standing),
             budgets_known: seen.world.knows_budgets(),
             cordoned_seconds: None,
+            out_of_load_balancers: false,
             pods_asked_seconds: None,
             drained_seconds: None,
             ended_seconds: None,
@@ -145,7 +152,7 @@ impl Plan {
             ready: false,
         };
         if let Some(record) = seen.record {
-            plan.take(record, seen.world);
+            plan.take(record, seen);
         }
         let count = |outcome| plan.pods.iter().filter(|pod| pod.outcome == outcome).count();
         (plan.graceful, plan.killed, plan.left) =
@@ -154,26 +161,26 @@ impl Plan {
         plan
     }
 
-    fn take(&mut self, record: &Record, world: &World) {
+    fn take(&mut self, record: &Record, seen: &Seen) {
         let since = |time: Timestamp| seconds(record, time);
         let phase = |name| record.phases.iter().find(|phase| phase.name == name);
         self.action = record.notice.action;
         self.window_seconds = Some(since(record.deadline));
-        self.cordoned_seconds = record.node.settled_at.filter(|_| is_cordoned(record)).map(since);
+        self.cordoned_seconds = record.node.settled_at.filter(|_| seen.cordoned).map(since);
+        self.out_of_load_balancers = record.node.labelled_by_us;
         self.pods_asked_seconds = phase(PhaseName::Drain).map(|phase| since(phase.started_at));
         self.drained_seconds = phase(PhaseName::Drain).and_then(|phase| phase.ended_at).map(since);
         self.ended_seconds = phase(PhaseName::Done).map(|phase| since(phase.started_at));
         self.hooks = record.hooks.iter().map(|hook| hook_plan(record, hook)).collect();
         self.errors.clone_from(&record.errors);
+        if let (Standing::Ready { .. }, Some(why)) = (seen.standing, seen.world.silence()) {
+            let error = format!("the API server answers no more: {why}; the rest is rehearsed without it");
+            self.errors.insert(0, error);
+        }
         let known: BTreeMap<&str, &Known> =
-            world.pods().iter().map(|known| (known.pod.id.uid.as_str(), known)).collect();
+            seen.world.pods().iter().map(|known| (known.pod.id.uid.as_str(), known)).collect();
         self.pods = record.pods.iter().map(|pod| pod_plan(record, pod, known.get(pod.uid.as_str()).copied())).collect();
     }
-}
-
-/// A cordon that was refused is settled too.
-fn is_cordoned(record: &Record) -> bool {
-    !record.errors.iter().any(|error| error.starts_with("cannot cordon the node"))
 }
 
 /// From first sight to that time, to the millisecond.
@@ -197,6 +204,7 @@ fn hook_plan(record: &Record, hook: &HookWritten) -> HookPlan {
         starts_seconds: starts,
         ends_seconds: starts.zip(hook.seconds).map(|(starts, takes)| ((starts + takes) * 1000.0).round() / 1000.0),
         trouble,
+        output: hook.output_tail.clone(),
     }
 }
 

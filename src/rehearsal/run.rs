@@ -3,7 +3,9 @@
 //! The response's time is the machine's own while something is under way, and jumps to what comes next when nothing is.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -34,12 +36,41 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// More turns than this, and something goes round in circles.
 const MOST_TURNS: usize = 500_000;
 
-/// Rehearses the response to a notice by hand, `notice`: what it would do now, with nothing changed. With `run_hooks`
-/// the hooks are run, told that it is a rehearsal. Takes 30 s at most, and what the hooks take.
+/// How long hooks are waited for that were told to end; they get KILL after 2 s.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why there is no plan.
+#[derive(Debug)]
+pub enum Error {
+    /// The times of the notice make no sense.
+    Wrong(Wrong),
+    /// Somebody wanted it to end before its time. Hooks that ran have been stopped.
+    Interrupted,
+}
+
+impl From<Wrong> for Error {
+    fn from(wrong: Wrong) -> Error {
+        Error::Wrong(wrong)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Wrong(wrong) => wrong.fmt(f),
+            Error::Interrupted => f.write_str("the rehearsal was interrupted; the hooks that ran were told to end"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Rehearses the response to `notice`: what it would do now, with nothing changed. With `run_hooks` the hooks are run,
+/// told that it is a rehearsal. Takes 30 s at most, and what the hooks take; ends early once `stop` is set.
 ///
 /// # Errors
-/// When the times of `notice` make no sense.
-pub fn rehearse(settings: &Settings, notice: &Drain, run_hooks: bool) -> Result<Plan, Wrong> {
+/// When the times of `notice` make no sense, or it was stopped.
+pub fn rehearse(settings: &Settings, notice: &Drain, run_hooks: bool, stop: &AtomicBool) -> Result<Plan, Error> {
     let settings = Settings { dry_run: true, ..settings.clone() };
     let usual = settings.responses.of(notice.notice).window;
     // What is wrong is said before anything is asked.
@@ -63,14 +94,22 @@ pub fn rehearse(settings: &Settings, notice: &Drain, run_hooks: bool) -> Result<
         patience: ANSWERS_PATIENCE,
         awaited: BTreeSet::new(),
         beside: BTreeSet::new(),
+        cordoned: false,
         closed: None,
     };
     run.feed(Event::Instance(instance));
     run.feed(Event::Standing(standing.clone()));
     let sighting = notice.sighting(usual, Timestamp::now(), run.now())?;
     run.feed(Event::Noticed(sighting));
-    let record = run.go();
-    let seen = Seen { standing: &standing, found: &run.found, world: &run.world, record: record.as_ref(), run_hooks };
+    let record = run.go(stop)?;
+    let seen = Seen {
+        standing: &standing,
+        found: &run.found,
+        world: &run.world,
+        cordoned: run.cordoned,
+        record: record.as_ref(),
+        run_hooks,
+    };
     Ok(Plan::of(&settings, notice.notice, &seen))
 }
 
@@ -128,6 +167,8 @@ struct Run {
     awaited: BTreeSet<u64>,
     /// Hooks that live beside the response until it is over.
     beside: BTreeSet<u64>,
+    /// The dry run of the cordon was accepted.
+    cordoned: bool,
     closed: Option<Record>,
 }
 
@@ -137,10 +178,14 @@ impl Run {
     }
 
     /// Goes on until the response is closed. Its last record; `None` where there was no response.
-    fn go(&mut self) -> Option<Record> {
+    fn go(&mut self, stop: &AtomicBool) -> Result<Option<Record>, Error> {
         for _ in 0..MOST_TURNS {
             if self.closed.is_some() {
                 break;
+            }
+            if stop.load(Ordering::Relaxed) {
+                self.stop_hooks();
+                return Err(Error::Interrupted);
             }
             if let Some(event) = self.world.happens(self.now()) {
                 self.feed(event);
@@ -150,7 +195,23 @@ impl Run {
                 break;
             }
         }
-        self.closed.take().or_else(|| self.guard.record())
+        Ok(self.closed.take().or_else(|| self.guard.record()))
+    }
+
+    /// Tells all hooks to end, and waits for that.
+    fn stop_hooks(&mut self) {
+        self.awaited.append(&mut self.beside);
+        self.awaited.iter().for_each(|number| self.hooks.stop(*number));
+        let by = Moment::now() + STOP_PATIENCE;
+        while !self.awaited.is_empty() {
+            match self.receiver.recv_timeout(Moment::now().until(by)) {
+                Ok(Event::HookEnded { number, .. }) => {
+                    self.awaited.remove(&number);
+                },
+                Ok(_) => {}
+                Err(_) => return,
+            }
+        }
     }
 
     /// When something is due, whatever is under way.
@@ -209,6 +270,7 @@ impl Run {
         let now = self.now();
         let wall = Timestamp::now() + self.ahead;
         let actions = self.guard.on(event, now, &|| Clock { boottime: now, wall, ..Clock::read() });
+        self.cordoned |= self.guard.running().is_some_and(|running| running.node.cordoned());
         self.perform(actions);
     }
 

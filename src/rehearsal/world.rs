@@ -16,6 +16,9 @@ use crate::response::{Answered, Event, HookOrder, PodNews, Request};
 /// What was answered so often without success is not asked again.
 const TRIES: u32 = 5;
 
+/// What is said of answers that were not waited for.
+const TOO_LONG: &str = "it takes too long for a rehearsal";
+
 /// A pod of the node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Known {
@@ -246,6 +249,15 @@ impl World {
         self.gave_up
     }
 
+    /// Why the rest is rehearsed without an API server, if so.
+    pub fn silence(&self) -> Option<&str> {
+        let lost = self.failures.values().find_map(|(times, answer)| match answer {
+            Answer::Nothing(why) if *times >= TRIES => Some(why.as_str()),
+            _ => None,
+        });
+        if self.gave_up { Some(TOO_LONG) } else { lost }
+    }
+
     /// A hook begins, and takes all its time.
     pub fn hook_begins(&mut self, order: &HookOrder) {
         let ended = Ended { exit: Exit::Code(0), cut: None, dropped: 0, tail: String::new() };
@@ -330,5 +342,5 @@ fn sort(request: &Request) -> Sort {
 }
 
 fn given_up() -> Answer {
-    Answer::Nothing("the API server took too long for a rehearsal".to_owned())
+    Answer::Nothing(TOO_LONG.to_owned())
 }

@@ -5,12 +5,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Output;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use stand_ins::cluster::Audited;
 use stand_ins::guard::Setup;
 use stand_ins::imds::Imds;
 use stand_ins::pods::PodSpec;
 use stand_ins::record;
+use stand_ins::wait::expect;
 use stand_ins::world::World;
 
 use crate::{PROGRAM, seconds};
@@ -194,8 +197,9 @@ fn the_plan_for_a_person_fits_80_columns_and_ends_with_the_verdict() {
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     let joined = text.split_whitespace().collect::<Vec<_>>().join(" ");
     for part in [
-        "notice spot interruption, 30 s to the deadline",
+        "notice spot interruption (terminate), 30 s to the deadline",
         "hook pre-drain.d/10-a, until +2.0 s at worst",
+        "node cordoned, out of load balancers",
         "8 pods to stop, 2 stay (1 DaemonSet, 1 static)",
         "cut: its grace period of 300 s does not fit: ",
         "not run pre-drain.d/30-open: ",
@@ -259,6 +263,49 @@ fn hooks_are_run_where_that_is_wanted_and_know_that_it_is_a_rehearsal() {
     let pre_drain = plan["hooks"].as_array().unwrap().iter().find(|hook| hook["phase"] == "pre-drain").unwrap();
     assert!(pre_drain["ends_seconds"].as_f64().unwrap() < 25.0, "it took what it took: {plan:#}");
     assert_all_were_dry_runs(&world);
+}
+
+/// The hook that comes with spot-guard stops containers; a rehearsal must not.
+#[test]
+fn the_shipped_local_drain_stops_nothing_in_a_rehearsal() {
+    let imds = Imds::on_loopback();
+    let hook = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/hooks/local-drain.d/50-containers");
+    let setup = Setup::new(PROGRAM).imds(&imds).without_kubernetes().hook_file("local-drain", &hook);
+    let (text, code) = said(&setup.output(&["rehearse", "--run-hooks"]));
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("\n              a rehearsal: nothing is stopped\n"), "{text}");
+}
+
+/// In the middle of a rehearsal with hooks that would outlive it.
+#[test]
+fn a_rehearsal_that_is_interrupted_ends_its_hooks() {
+    let imds = Imds::on_loopback();
+    let long = "echo $$ >$OUT/pid.new; mv $OUT/pid.new $OUT/pid; exec sleep 600";
+    let setup = Setup::new(PROGRAM).imds(&imds).without_kubernetes().hook("notice", "10-long", long);
+    let child = setup.spawn(&["rehearse", "--run-hooks"]);
+    let pid = expect("the hook runs", seconds(20), || fs::read_to_string(setup.out().join("pid")).ok());
+    kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("the rehearsal was interrupted"), "{told}");
+    assert!(!Path::new("/proc").join(pid.trim()).exists(), "the hook lives on");
+}
+
+/// It is not waited for until the deadline, and what a response would then do is part of the plan.
+#[test]
+fn an_api_server_that_falls_silent_in_the_middle_ends_no_rehearsal() {
+    let world = World::on_stand_in("silent", &PodSpec::many("web", 3));
+    let log = world.cluster.clone();
+    let node = world.node.clone();
+    world.faults.hang_when(move || log.audit_of(&node).iter().any(|request| request.what() == "create pods/eviction"));
+    let setup = world.setup(PROGRAM).hook("local-drain", "50-stop", "true");
+    let (plan, code) = plan(&setup, &[]);
+    assert_eq!(code, Some(1), "{plan:#}");
+    assert!(plan["errors"].to_string().contains("the API server answers no more"), "{plan:#}");
+    assert!(hooks(&plan).contains(&"local-drain/50-stop".to_owned()), "{plan:#}");
+    let locally = names(&plan["pods"], |pod| pod["reason"].to_string().contains("local-drain.d would stop it"));
+    assert!(!locally.is_empty(), "{plan:#}");
 }
 
 #[test]

@@ -1,12 +1,17 @@
 //! A plan for a person: what happens when, then the pods, and the verdict last.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use crate::notice::InstanceAction;
 use crate::record::Outcome;
 use crate::rehearsal::{HookPlan, Plan, PodPlan};
 
 /// Columns of a terminal.
 const WIDTH: usize = 80;
+
+/// Of what a hook said, so many lines are shown.
+const OUTPUT: usize = 5;
 
 /// The column of names.
 const NAME: usize = 36;
@@ -28,7 +33,11 @@ fn head(plan: &Plan) -> String {
         let _ = write!(text, "{label:<9}{}", indented.trim_start());
     };
     let window = plan.window_seconds.map(|window| format!(", {window:.0} s to the deadline")).unwrap_or_default();
-    say("notice", &format!("{}{window}", plan.notice));
+    let action = match plan.action {
+        InstanceAction::None => String::new(),
+        action => format!(" ({})", action.name()),
+    };
+    say("notice", &format!("{}{action}{window}", plan.notice));
     let kubernetes = &plan.kubernetes;
     let why = kubernetes.why.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
     match (kubernetes.state.as_str(), &kubernetes.node_name) {
@@ -36,7 +45,7 @@ fn head(plan: &Plan) -> String {
         ("none", _) => say("node", &format!("no cluster{why}")),
         _ => say("node", &format!("the API server does not answer{why}")),
     }
-    if plan.pods.iter().any(|pod| !pod.forced && pod.asked_seconds.is_some()) && !plan.budgets_known {
+    if !plan.budgets_known && may_share_a_budget(plan) {
         let note = "pods that share a budget were asked for one by one: these credentials may not read budgets, so \
                     some may be let go later, at their force time at worst";
         say("note", note);
@@ -44,13 +53,21 @@ fn head(plan: &Plan) -> String {
     text
 }
 
+/// Whether some pods that were let go are in one namespace, as those of one budget are.
+fn may_share_a_budget(plan: &Plan) -> bool {
+    let mut namespaces = BTreeSet::new();
+    let mut let_go = plan.pods.iter().filter(|pod| !pod.forced && pod.asked_seconds.is_some());
+    let_go.any(|pod| !namespaces.insert(&pod.namespace))
+}
+
 /// What happens, in the order of time.
 fn timeline(plan: &Plan) -> String {
     let mut lines: Vec<(f64, String)> = Vec::new();
     let mut at = |when: Option<f64>, what: String| lines.extend(when.map(|when| (when, what)));
     at(plan.window_seconds.map(|_| 0.0), "notice".to_owned());
-    at(plan.cordoned_seconds, "node cordoned".to_owned());
-    plan.hooks.iter().for_each(|hook| at(hook.starts_seconds, hook_line(hook, plan.hooks_run)));
+    let out = if plan.out_of_load_balancers { ", out of load balancers" } else { "" };
+    at(plan.cordoned_seconds, format!("node cordoned{out}"));
+    plan.hooks.iter().for_each(|hook| at(hook.starts_seconds, hook_lines(hook, plan.hooks_run)));
     if plan.kubernetes.state == "ready" {
         at(plan.pods_asked_seconds, counted(plan));
         at(plan.drained_seconds, "all pods gone, at worst".to_owned());
@@ -61,7 +78,9 @@ fn timeline(plan: &Plan) -> String {
 
     let mut text = "\n".to_owned();
     for (when, what) in lines {
-        let _ = write!(text, "{:>8} s  {}", plus(when), wrapped(&what, 12).trim_start());
+        let mut lines = what.lines();
+        let _ = write!(text, "{:>8} s  {}", plus(when), wrapped(lines.next().unwrap_or_default(), 12).trim_start());
+        lines.for_each(|line| text.push_str(&wrapped(line, 14)));
     }
     for hook in plan.hooks.iter().filter(|hook| hook.starts_seconds.is_none()) {
         let why = hook.trouble.as_deref().unwrap_or("its phase would not come");
@@ -80,7 +99,8 @@ fn not_run(text: &mut String, what: &str) {
     let _ = write!(text, "{:>10}  {}", "not run", wrapped(what, 12).trim_start());
 }
 
-fn hook_line(hook: &HookPlan, run: bool) -> String {
+/// When it runs, and below that the end of what it said.
+fn hook_lines(hook: &HookPlan, run: bool) -> String {
     let argument = hook.argument.as_deref().map(|argument| format!(" {argument}")).unwrap_or_default();
     let ends = hook.ends_seconds.map(plus).unwrap_or_default();
     let trouble = hook.trouble.as_deref().map(|trouble| format!(": {trouble}")).unwrap_or_default();
@@ -88,7 +108,10 @@ fn hook_line(hook: &HookPlan, run: bool) -> String {
         (true, Some((starts, ends))) => format!("ran for {:.1} s{trouble}", ends - starts),
         _ => format!("until {ends} s at worst"),
     };
-    format!("hook {}.d/{}{argument}, {how}", hook.phase, hook.name)
+    let said: Vec<&str> = hook.output.lines().collect();
+    let said = said.iter().skip(said.len().saturating_sub(OUTPUT)).map(|line| format!("\n{line}"));
+    let name = printable(&hook.name);
+    format!("hook {}.d/{name}{argument}, {how}{}", hook.phase, said.collect::<String>())
 }
 
 /// `105 pods to stop, 6 stay (5 DaemonSet, 1 static)`
