@@ -31,6 +31,7 @@ pub use keeper::Keeper;
 
 /// What is read from outside, each sort from its bytes alone: for who has no API server and no node.
 pub mod read {
+    pub use super::budgets::WireBudgets as Budgets;
     pub use super::certificate::{common_name, not_after};
     pub use super::client::{understood as answer, worded as refusal};
     pub use super::exec::read as exec_credential;

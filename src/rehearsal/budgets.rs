@@ -36,3 +36,51 @@ impl Budgets {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::objects::PodId;
+
+    fn pod(name: &str, app: &str) -> Pod {
+        Pod {
+            id: PodId { namespace: "web".into(), name: name.into(), uid: name.into() },
+            priority: 0,
+            grace: Duration::from_secs(30),
+            labels: [("app".to_owned(), app.to_owned())].into(),
+            mirror: false,
+            daemon_set: false,
+            finished: false,
+            stopping: false,
+            cut: false,
+            claims: Vec::new(),
+        }
+    }
+
+    fn budgets(allowed: u32) -> Budgets {
+        let budget = |app: &str| {
+            let item = serde_json::json!({"items": [{
+                "metadata": {"namespace": "web", "name": app}, "status": {"disruptionsAllowed": allowed},
+                "spec": {"selector": {"matchLabels": {"app": app}}},
+            }]});
+            Vec::<Budget>::from(serde_json::from_value::<crate::kubernetes::read::Budgets>(item).unwrap()).remove(0)
+        };
+        Budgets::new(Some(vec![budget("api"), budget("db")]))
+    }
+
+    #[test]
+    fn a_budget_lets_go_as_many_as_it_allows_and_no_other_pods_count() {
+        let mut budgets = budgets(2);
+        let taken = |budgets: &mut Budgets, app: &str| budgets.take(&pod("p", app)).map(|refusal| refusal.status);
+        let asked = ["api", "free", "api", "api", "db"].map(|app| taken(&mut budgets, app));
+        assert_eq!(asked, [None, None, None, Some(429), None]);
+    }
+
+    #[test]
+    fn a_pod_that_a_closed_budget_lets_go_all_the_same_is_let_go() {
+        assert_eq!(budgets(0).take(&pod("sick", "api")), None);
+        assert_eq!(Budgets::new(None).take(&pod("p", "api")), None);
+    }
+}

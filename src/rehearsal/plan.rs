@@ -95,6 +95,8 @@ pub struct PodPlan {
     pub asked_grace_seconds: Option<u64>,
     /// By a DELETE that passes over its budget.
     pub forced: bool,
+    /// When hooks of local-drain would stop it on this machine itself, if they would.
+    pub locally_seconds: Option<f64>,
     pub gone_seconds: Option<f64>,
     pub outcome: Outcome,
     pub reason: Option<String>,
@@ -223,6 +225,7 @@ fn pod_plan(record: &Record, pod: &PodWritten, known: Option<&Known>) -> PodPlan
         asked_seconds: pod.asked_at.map(|time| seconds(record, time)),
         asked_grace_seconds: known.and_then(|known| known.asked).map(|(_, grace)| grace.as_secs()),
         forced: pod.forced,
+        locally_seconds: pod.locally_at.map(|time| seconds(record, time)),
         gone_seconds: pod.gone_at.map(|time| seconds(record, time)),
         outcome,
         reason: verdict::reason(pod, outcome, known),

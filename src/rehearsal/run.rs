@@ -4,8 +4,8 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -207,7 +207,7 @@ impl Run {
             match self.receiver.recv_timeout(Moment::now().until(by)) {
                 Ok(Event::HookEnded { number, .. }) => {
                     self.awaited.remove(&number);
-                },
+                }
                 Ok(_) => {}
                 Err(_) => return,
             }

@@ -26,6 +26,7 @@ pub fn reason(pod: &PodWritten, outcome: Outcome, known: Option<&Known>) -> Opti
             let refused = refused.map(|why| format!("{why}; ")).unwrap_or_default();
             Some(format!("{refused}local-drain.d would stop it on this machine itself"))
         }
+        (Outcome::Left, _) if refused.is_none() => Some("the API server was not heard to let it go".to_owned()),
         _ => refused,
     }
 }
@@ -81,17 +82,24 @@ fn without_api_server(plan: &Plan) -> String {
 }
 
 fn drain(plan: &Plan) -> (String, bool) {
-    let of = |outcome| plan.pods.iter().filter(move |pod| pod.outcome == outcome);
     let mut parts = vec![graceful(plan)];
-    for (outcome, what) in [(Outcome::Killed, "cut"), (Outcome::Left, "left")] {
-        let pods: Vec<&PodPlan> = of(outcome).collect();
+    for (outcome, locally, what) in [
+        (Outcome::Killed, false, "would be cut"),
+        (Outcome::Left, true, "would be stopped by local-drain.d on this machine itself"),
+        (Outcome::Left, false, "would be left"),
+    ] {
+        let is = |pod: &&PodPlan| {
+            let is_left_to_hooks = pod.outcome == Outcome::Left && pod.locally_seconds.is_some();
+            pod.outcome == outcome && is_left_to_hooks == locally
+        };
+        let pods: Vec<&PodPlan> = plan.pods.iter().filter(is).collect();
         if !pods.is_empty() {
-            parts.push(format!("{} would be {what}: {}", pods.len(), names(&pods)));
+            parts.push(format!("{} {what}: {}", pods.len(), names(&pods)));
         }
     }
     let end = match plan.left {
         0 => ends("the drain would end", spare(plan, plan.drained_seconds)),
-        _ => "the drain would not end".to_owned(),
+        _ => "not all would be seen to be gone before the deadline".to_owned(),
     };
     (format!("{}; {end}", parts.join(", ")), plan.killed + plan.left == 0)
 }

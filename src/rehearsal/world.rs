@@ -3,18 +3,15 @@
 //!
 //! Told what was asked and answered, and the time. Sends nothing and reads no clock.
 
-use std::collections::{BTreeMap, HashMap};
-use std::mem::{Discriminant, discriminant};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::budgets::Budgets;
+use super::failures::Failures;
 use crate::moment::Moment;
 use crate::objects::{Answer, Node, Pod, Refusal};
 use crate::process::{Cut, Ended, Exit};
 use crate::response::{Answered, Event, HookOrder, PodNews, Request};
-
-/// What was answered so often without success is not asked again.
-const TRIES: u32 = 5;
 
 /// What is said of answers that were not waited for.
 const TOO_LONG: &str = "it takes too long for a rehearsal";
@@ -36,9 +33,6 @@ enum Due {
     Gone(usize),
 }
 
-/// Which request is the same one again: its sort, and the pod.
-type Sort = (Discriminant<Request>, Option<String>);
-
 #[derive(Debug, Default)]
 pub struct World {
     /// In the order in which they were seen.
@@ -49,8 +43,7 @@ pub struct World {
     node: Node,
     /// What was sent and is not answered.
     sent: BTreeMap<u64, Request>,
-    /// How often that came to nothing, and how the last time.
-    failures: HashMap<Sort, (u32, Answer)>,
+    failures: Failures,
     budgets: Budgets,
     gave_up: bool,
     due: BTreeMap<(Moment, u64), Due>,
@@ -98,15 +91,14 @@ impl World {
 
     /// Takes a request. Whether it is to be sent: what can be known without is answered at once.
     pub fn takes(&mut self, number: u64, request: &Request, now: Moment) -> bool {
-        let failed = self.failures.get(&sort(request)).filter(|(times, answer)| stands(request, *times, answer));
-        match (request, failed) {
+        match (request, self.failures.standing(request)) {
             _ if self.gave_up => self.fail(number, request, given_up(), now),
             (Request::WatchPods, _) if self.listed => self.show_pods(number, now),
             (Request::WatchNode, _) => {
                 let node = Node { volumes: Vec::new(), ..self.node.clone() };
                 self.at(now, Due::Tell(Event::NodeSeen { number, node }));
             }
-            (_, Some((_, answer))) => self.fail(number, request, answer.clone(), now),
+            (_, Some(answer)) => self.fail(number, request, answer.clone(), now),
             (_, None) => {
                 self.sent.insert(number, request.clone());
                 return true;
@@ -122,7 +114,7 @@ impl World {
             Event::WatchEnded { number, answer } => {
                 let request = self.sent.remove(&number)?;
                 if let Some(answer) = &answer {
-                    self.failed(&request, answer);
+                    self.failures.add(&request, answer);
                 }
                 Some(Event::WatchEnded { number, answer })
             }
@@ -180,7 +172,7 @@ impl World {
                 let answer = self.within_budget(request, answer);
                 match &answer {
                     Answer::Accepted => self.lets_go(request, now),
-                    answer => self.failed(request, answer),
+                    answer => self.failures.add(request, answer),
                 }
                 self.notice_that_it_is_gone(request, now);
                 Answered::Other(answer)
@@ -214,20 +206,13 @@ impl World {
         }
     }
 
-    fn failed(&mut self, request: &Request, answer: &Answer) {
-        let failure = self.failures.entry(sort(request)).or_insert((0, answer.clone()));
-        *failure = (failure.0 + 1, answer.clone());
-    }
-
     /// It went, or was replaced under its name, while it was asked for.
     fn notice_that_it_is_gone(&mut self, request: &Request, now: Moment) {
         let (Request::Evict { pod, .. } | Request::Delete { pod, .. }) = request else { return };
-        let is_gone = |(times, answer): &(u32, Answer)| {
-            let absent = matches!(answer, Answer::Refused(Refusal { status: 404 | 409, .. }));
-            absent && stands(request, *times, answer)
-        };
+        let is_gone =
+            matches!(self.failures.standing(request), Some(Answer::Refused(Refusal { status: 404 | 409, .. })));
         let index = self.pods.iter().position(|known| known.pod.id == *pod);
-        if let (Some(index), true) = (index, self.failures.get(&sort(request)).is_some_and(is_gone)) {
+        if let (Some(index), true) = (index, is_gone) {
             self.at(now, Due::Gone(index));
         }
     }
@@ -251,11 +236,7 @@ impl World {
 
     /// Why the rest is rehearsed without an API server, if so.
     pub fn silence(&self) -> Option<&str> {
-        let lost = self.failures.values().find_map(|(times, answer)| match answer {
-            Answer::Nothing(why) if *times >= TRIES => Some(why.as_str()),
-            _ => None,
-        });
-        if self.gave_up { Some(TOO_LONG) } else { lost }
+        if self.gave_up { Some(TOO_LONG) } else { self.failures.silence() }
     }
 
     /// A hook begins, and takes all its time.
@@ -321,26 +302,150 @@ impl Known {
     }
 }
 
-/// Whether an answer is known to be the same the next time. What a budget or admission refuses stays so: nothing is
-/// known of what would change that.
-fn stands(request: &Request, times: u32, answer: &Answer) -> bool {
-    let at_once = match (request, answer) {
-        (Request::Evict { .. } | Request::Delete { .. }, Answer::Refused(refusal)) => {
-            refusal.status == 403 || refusal.causes.iter().any(|cause| cause == "DisruptionBudget")
-        }
-        _ => false,
-    };
-    at_once || times >= TRIES
-}
-
-fn sort(request: &Request) -> Sort {
-    let pod = match request {
-        Request::Evict { pod, .. } | Request::Delete { pod, .. } | Request::MarkDisrupted(pod) => Some(pod.uid.clone()),
-        _ => None,
-    };
-    (discriminant(request), pod)
-}
-
 fn given_up() -> Answer {
     Answer::Nothing(TOO_LONG.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objects::PodId;
+
+    fn at(seconds: u64) -> Moment {
+        Moment::after_boot(Duration::from_secs(1000 + seconds))
+    }
+
+    fn pod(name: &str, grace: u64, stopping: bool) -> Pod {
+        let id = PodId { namespace: "web".into(), name: name.into(), uid: format!("uid-{name}") };
+        let grace = Duration::from_secs(grace);
+        let labels = [("app".to_owned(), name.to_owned())].into();
+        let (priority, claims) = (0, Vec::new());
+        let (mirror, daemon_set, finished, cut) = (false, false, false, false);
+        Pod { id, priority, grace, labels, mirror, daemon_set, finished, stopping, cut, claims }
+    }
+
+    /// A world that has shown these pods on watch 1.
+    fn with(pods: &[Pod]) -> World {
+        let mut world = World::default();
+        assert!(world.takes(1, &Request::WatchPods, at(0)));
+        for pod in pods {
+            world.hears(Event::Pods { number: 1, news: PodNews::Seen(pod.clone()) }, at(0)).unwrap();
+        }
+        world.hears(Event::Pods { number: 1, news: PodNews::Synced }, at(0)).unwrap();
+        assert!(!world.awaits());
+        world
+    }
+
+    fn evict(pod: &Pod, grace: Option<u64>) -> Request {
+        Request::Evict { pod: pod.id.clone(), grace: grace.map(Duration::from_secs) }
+    }
+
+    fn answer(number: u64, pod: &Pod, answer: Answer) -> Event {
+        Event::Answered { number, uid: Some(pod.id.uid.clone()), answered: Answered::Other(answer) }
+    }
+
+    fn refused(status: u16, causes: &[&str]) -> Answer {
+        let causes = causes.iter().map(|cause| (*cause).to_owned()).collect();
+        Answer::Refused(Refusal { status, message: "no".into(), causes, retry_after: None })
+    }
+
+    /// The pod that goes, and whether it was cut.
+    fn gone(event: Option<Event>) -> Option<(String, bool)> {
+        match event {
+            Some(Event::Pods { news: PodNews::Gone(pod), .. }) => Some((pod.id.name, pod.cut)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_pod_that_is_let_go_is_gone_when_its_grace_is_over_and_cut_if_that_was_shortened() {
+        for (own, asked, goes, cut) in [(30, None, 30, false), (300, Some(118), 118, true), (0, Some(1), 1, false)] {
+            let api = pod("api", own, false);
+            let mut world = with(std::slice::from_ref(&api));
+            assert!(world.takes(2, &evict(&api, asked), at(5)));
+            assert!(world.hears(answer(2, &api, Answer::Accepted), at(5)).is_some());
+            // Another ask sets no timer anew.
+            world.takes(3, &evict(&api, asked), at(6));
+            world.hears(answer(3, &api, Answer::Accepted), at(6));
+            assert_eq!(world.next(), Some(at(5 + goes)));
+            assert_eq!(gone(world.happens(at(4 + goes))), None);
+            assert_eq!(gone(world.happens(at(5 + goes))), Some(("api".to_owned(), cut)));
+            assert_eq!(gone(world.happens(at(500))), None, "it goes once");
+        }
+    }
+
+    #[test]
+    fn one_that_stops_already_has_its_whole_grace_at_worst() {
+        let mut world = with(&[pod("api", 40, true)]);
+        assert_eq!(gone(world.happens(at(39))), None);
+        assert_eq!(gone(world.happens(at(40))), Some(("api".to_owned(), false)));
+    }
+
+    #[test]
+    fn what_a_budget_or_admission_refuses_is_refused_again_without_being_asked() {
+        for refusal in [refused(429, &["DisruptionBudget"]), refused(403, &[])] {
+            let api = pod("api", 30, false);
+            let mut world = with(std::slice::from_ref(&api));
+            assert!(world.takes(2, &evict(&api, None), at(1)));
+            world.hears(answer(2, &api, refusal.clone()), at(1));
+            assert!(!world.takes(3, &evict(&api, None), at(2)));
+            assert_eq!(world.happens(at(2)), Some(answer(3, &api, refusal)));
+            let delete = Request::Delete { pod: api.id.clone(), grace: api.grace };
+            assert!(world.takes(4, &delete, at(3)), "that is another question");
+        }
+    }
+
+    #[test]
+    fn a_pod_that_is_not_found_five_times_is_gone() {
+        let api = pod("api", 30, false);
+        let mut world = with(std::slice::from_ref(&api));
+        for number in 2..7 {
+            assert_eq!(world.next(), None);
+            assert!(world.takes(number, &evict(&api, None), at(number)));
+            world.hears(answer(number, &api, refused(404, &[])), at(number));
+        }
+        assert_eq!(gone(world.happens(at(6))), Some(("api".to_owned(), false)));
+    }
+
+    #[test]
+    fn once_the_pods_are_listed_their_watch_is_made_up() {
+        let api = pod("api", 30, false);
+        let mut world = with(std::slice::from_ref(&api));
+        let late = Event::Pods { number: 1, news: PodNews::Gone(api.clone()) };
+        assert_eq!(world.hears(late, at(1)), None, "what really happens then is no part of it");
+        assert!(!world.takes(2, &Request::WatchPods, at(2)));
+        assert_eq!(world.happens(at(2)), Some(Event::Pods { number: 2, news: PodNews::Seen(api) }));
+        assert_eq!(world.happens(at(2)), Some(Event::Pods { number: 2, news: PodNews::Synced }));
+    }
+
+    #[test]
+    fn after_it_gave_up_nothing_is_sent_and_what_comes_late_counts_no_more() {
+        let api = pod("api", 30, false);
+        let mut world = with(std::slice::from_ref(&api));
+        world.takes(2, &evict(&api, None), at(1));
+        world.gives_up(at(20));
+        assert!(!world.awaits());
+        assert!(matches!(world.happens(at(20)), Some(Event::Answered { number: 2, .. })));
+        assert_eq!(world.hears(answer(2, &api, Answer::Accepted), at(21)), None);
+        assert!(!world.takes(3, &Request::ReadNode, at(22)));
+        assert_eq!(world.silence(), Some(TOO_LONG));
+    }
+
+    #[test]
+    fn a_hook_takes_all_its_time_or_ends_when_it_is_told_to() {
+        let hook = crate::hooks::Hook { phase: crate::hooks::Phase::During, name: "a".into(), path: "/a".into() };
+        let order = |number| HookOrder { number, hook: hook.clone(), argument: None, pods: Vec::new(), ends: at(9) };
+        let mut world = World::default();
+        world.hook_begins(&order(1));
+        world.hook_begins(&order(2));
+        world.hook_stops(2, at(3));
+        let stopped = |event: Option<Event>| match event {
+            Some(Event::HookEnded { number, ended }) => Some((number, ended.cut)),
+            _ => None,
+        };
+        assert_eq!(stopped(world.happens(at(3))), Some((2, Some(Cut::Stopped))));
+        assert_eq!(stopped(world.happens(at(8))), None);
+        assert_eq!(stopped(world.happens(at(9))), Some((1, None)));
+        assert_eq!(world.next(), None);
+    }
 }
