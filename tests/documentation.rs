@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -259,4 +260,15 @@ fn the_record_the_status_and_the_node_have_what_docs_name() {
 fn every_check_is_documented_and_nothing_else() {
     let documented = first_column(below(&read("docs/check.md"), "## The checks"));
     assert_eq!(documented, spot_guard::check::ALL.map(str::to_owned).into());
+}
+
+#[test]
+fn the_plan_of_a_rehearsal_has_what_docs_name() {
+    let world = World::on_stand_in("plan", &[PodSpec::new("web-0"), PodSpec::new("agent-0").daemon_set()]);
+    let setup = world.setup(PROGRAM).hook("pre-drain", "10-runs", "true").hook("pre-drain", "20-open", "true");
+    let open = setup.folder().join("hooks/pre-drain.d/20-open");
+    fs::set_permissions(open, fs::Permissions::from_mode(0o777)).unwrap();
+    let output = setup.output(&["rehearse", "--json"]);
+    let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_same_fields(&plan, &first_column(below(&read("docs/rehearse.md"), "## The object")));
 }

@@ -78,7 +78,7 @@ pub enum Command {
 pub struct RunCommand {}
 
 /// Is this machine ready for a notice? Makes each check of what a response needs, and changes nothing.
-#[derive(FromArgs, Debug)]
+#[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(
     subcommand,
     name = "check",
@@ -134,7 +134,7 @@ pub struct UncordonCommand {}
 
 /// What a notice now would do, with nothing changed: the API server is asked for dry runs, hooks are named and not run.
 /// Beside a daemon or without one.
-#[derive(FromArgs, Debug)]
+#[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(
     subcommand,
     name = "rehearse",

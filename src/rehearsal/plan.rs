@@ -48,6 +48,8 @@ pub struct Plan {
     pub graceful: usize,
     pub killed: usize,
     pub left: usize,
+    /// What this plan cannot know.
+    pub notes: Vec<String>,
     pub errors: Vec<String>,
     pub verdict: String,
     /// Every pod that is to stop would stop gracefully.
@@ -149,6 +151,7 @@ impl Plan {
             graceful: 0,
             killed: 0,
             left: 0,
+            notes: Vec::new(),
             errors: Vec::new(),
             verdict: String::new(),
             ready: false,
@@ -159,6 +162,7 @@ impl Plan {
         let count = |outcome| plan.pods.iter().filter(|pod| pod.outcome == outcome).count();
         (plan.graceful, plan.killed, plan.left) =
             (count(Outcome::Graceful), count(Outcome::Killed), count(Outcome::Left));
+        plan.notes = verdict::notes(&plan, settings.responses.of(kind).force);
         (plan.verdict, plan.ready) = verdict::of(&plan);
         plan
     }

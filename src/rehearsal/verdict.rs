@@ -1,8 +1,10 @@
 //! What a rehearsal comes to, in words: of a pod, and of all.
 
+use std::collections::BTreeSet;
+
 use super::plan::{Plan, PodPlan};
 use super::world::Known;
-use crate::config::Reaction;
+use crate::config::{Force, Reaction};
 use crate::hooks::Phase;
 use crate::record::{Outcome, PodWritten};
 
@@ -29,6 +31,29 @@ pub fn reason(pod: &PodWritten, outcome: Outcome, known: Option<&Known>) -> Opti
         (Outcome::Left, _) if refused.is_none() => Some("the API server was not heard to let it go".to_owned()),
         _ => refused,
     }
+}
+
+/// What a person should know of how far the plan is to be trusted.
+pub fn notes(plan: &Plan, force: Force) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !plan.budgets_known && may_share_a_budget(plan) {
+        let later = match force {
+            Force::AtForceTime => "let go later, at their force time at worst",
+            Force::Never => "let go later, or never",
+        };
+        notes.push(format!(
+            "each pod was asked as if it were the only one, and these credentials may not read budgets: pods that \
+             share one may be {later}"
+        ));
+    }
+    notes
+}
+
+/// Whether some pods that were let go are in one namespace, as those of one budget are.
+fn may_share_a_budget(plan: &Plan) -> bool {
+    let mut namespaces = BTreeSet::new();
+    let mut let_go = plan.pods.iter().filter(|pod| !pod.forced && pod.asked_seconds.is_some());
+    let_go.any(|pod| !namespaces.insert(&pod.namespace))
 }
 
 /// What it comes to, and whether every pod would stop gracefully.

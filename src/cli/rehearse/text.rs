@@ -1,6 +1,5 @@
 //! A plan for a person: what happens when, then the pods, and the verdict last.
 
-use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use crate::notice::InstanceAction;
@@ -45,19 +44,8 @@ fn head(plan: &Plan) -> String {
         ("none", _) => say("node", &format!("no cluster{why}")),
         _ => say("node", &format!("the API server does not answer{why}")),
     }
-    if !plan.budgets_known && may_share_a_budget(plan) {
-        let note = "pods that share a budget were asked for one by one: these credentials may not read budgets, so \
-                    some may be let go later, at their force time at worst";
-        say("note", note);
-    }
+    plan.notes.iter().for_each(|note| say("note", note));
     text
-}
-
-/// Whether some pods that were let go are in one namespace, as those of one budget are.
-fn may_share_a_budget(plan: &Plan) -> bool {
-    let mut namespaces = BTreeSet::new();
-    let mut let_go = plan.pods.iter().filter(|pod| !pod.forced && pod.asked_seconds.is_some());
-    let_go.any(|pod| !namespaces.insert(&pod.namespace))
 }
 
 /// What happens, in the order of time.
