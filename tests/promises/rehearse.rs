@@ -2,17 +2,19 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, geteuid};
 use serde_json::Value;
 use stand_ins::cluster::Audited;
+use stand_ins::folder::Folder;
 use stand_ins::guard::Setup;
 use stand_ins::imds::Imds;
 use stand_ins::pods::PodSpec;
 use stand_ins::record;
+use stand_ins::skip::skip;
 use stand_ins::wait::expect;
 use stand_ins::world::World;
 
@@ -227,6 +229,39 @@ fn beside_a_daemon_nothing_is_written_and_the_daemon_goes_on() {
     world.interrupt(&guard, 20);
     let record = guard.wait_done(seconds(30));
     assert_eq!(record::count(&record, "graceful"), 3, "{record:#}");
+}
+
+/// Who is not root may read this kubeconfig, and write nothing.
+#[test]
+fn whoever_may_read_the_kubeconfig_may_rehearse() {
+    if !geteuid().is_root() {
+        return skip("only root can become somebody else");
+    }
+    let world = World::new("nobody", &[PodSpec::new("web-0")]);
+    let folder = Folder::new("nobody");
+    let binary = folder.path().join("spot-guard");
+    fs::copy(std::env::var("SPOT_GUARD_TEST_BINARY").unwrap_or(PROGRAM.to_owned()), &binary).unwrap();
+    let program = folder.path().join("as-nobody");
+    let script =
+        format!("#!/bin/sh\nexec setpriv --reuid 65534 --regid 65534 --clear-groups {} \"$@\"\n", binary.display());
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let setup = world.setup(PROGRAM).hook("pre-drain", "10-x", "true").program(&program.display().to_string());
+    for folder in [folder.path(), setup.folder()] {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let kubeconfig = [setup.folder().join("kubelet.conf"), fs::canonicalize(key(&setup)).unwrap()];
+    kubeconfig.iter().for_each(|file| std::os::unix::fs::chown(file, Some(65534), None).unwrap());
+    let output = setup.output(&["rehearse"]);
+    let (text, code) = said(&output);
+    assert_eq!(code, Some(0), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("hook pre-drain.d/10-x"), "{text}");
+    assert!(text.contains("1 pod would stop gracefully; the drain would end"), "{text}");
+    assert_nothing_was_written(&setup);
+}
+
+fn key(setup: &Setup) -> PathBuf {
+    setup.folder().join("pki/kubelet-client-current.pem")
 }
 
 /// Hooks of all phases that say what they are told.
