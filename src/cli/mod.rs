@@ -4,8 +4,8 @@
 //! standard error.
 
 mod arguments;
-mod completions;
 mod check;
+mod completions;
 mod config;
 pub mod definition;
 mod doer;

@@ -56,6 +56,8 @@ mod tests {
             stopping: false,
             cut: false,
             claims: Vec::new(),
+            bare: false,
+            local_data: false,
         }
     }
 

@@ -320,8 +320,8 @@ mod tests {
         let grace = Duration::from_secs(grace);
         let labels = [("app".to_owned(), name.to_owned())].into();
         let (priority, claims) = (0, Vec::new());
-        let (mirror, daemon_set, finished, cut) = (false, false, false, false);
-        Pod { id, priority, grace, labels, mirror, daemon_set, finished, stopping, cut, claims }
+        let (mirror, daemon_set, finished, cut, bare, local_data) = (false, false, false, false, false, false);
+        Pod { id, priority, grace, labels, mirror, daemon_set, finished, stopping, cut, claims, bare, local_data }
     }
 
     /// A world that has shown these pods on watch 1.
