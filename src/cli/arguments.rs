@@ -202,7 +202,7 @@ pub fn read(
     }
     let program = definition::program();
     let nothing = written.is_empty();
-    let sorted = match sort(written, &program) {
+    let sorted = match sort(&written, &program) {
         Ok(Sorted::Arguments(sorted)) => sorted,
         Ok(Sorted::Help(command)) => return Asked::Answer(help(&program, command)),
         Ok(Sorted::Version) => return Asked::Answer(format!("spot-guard {}\n", env!("CARGO_PKG_VERSION"))),

@@ -24,13 +24,16 @@ pub struct Wrong {
 
 /// # Errors
 /// For what is not in the definition, with the nearest that is; and for what is missing.
-pub fn sort(written: Vec<String>, program: &CommandInfoWithArgs) -> Result<Sorted, Wrong> {
+pub fn sort(written: &[String], program: &CommandInfoWithArgs) -> Result<Sorted, Wrong> {
     let mut sorter = Sorter::of(program);
     let result = sorter.take_all(written);
+    if result.is_err() {
+        // Whoever asks for help need not have written all else right.
+        sorter.answer = sorter.answer.or_else(|| asks(written));
+    }
     let command = sorter.command.map(|command| command.name);
     match (result, sorter.answer) {
         (_, Some("--version")) => Ok(Sorted::Version),
-        // Whoever asks for help may have written anything before.
         (_, Some(_)) => Ok(Sorted::Help(command)),
         (Err(what), None) => Err(Wrong { what, command }),
         (Ok(()), None) => {
@@ -57,9 +60,8 @@ impl<'a> Sorter<'a> {
         Sorter { program, command: None, answer: None, common, own, words: 0, given }
     }
 
-    fn take_all(&mut self, written: Vec<String>) -> Result<(), String> {
-        self.answer = asks(&written);
-        let mut rest = written.into_iter();
+    fn take_all(&mut self, written: &[String]) -> Result<(), String> {
+        let mut rest = written.iter().cloned();
         while let Some(argument) = rest.next() {
             if argument == "--" {
                 self.own.push(argument);
@@ -98,8 +100,12 @@ impl<'a> Sorter<'a> {
 
     fn option(&mut self, argument: &str, rest: &mut impl Iterator<Item = String>) -> Result<(), String> {
         let (long, value) = argument.split_once('=').map_or((argument, None), |(long, value)| (long, Some(value)));
-        if ANSWERS.iter().any(|answer| answer.long == long) {
-            return value.map_or(Ok(()), |_| Err(format!("{long} takes no value")));
+        if let Some(answer) = ANSWERS.iter().find(|answer| answer.long == long) {
+            if value.is_some() {
+                return Err(format!("{long} takes no value"));
+            }
+            self.answer = self.answer.or(Some(answer.long));
+            return Ok(());
         }
         let named = |option: &&FlagInfo<'static>| option.long == long;
         let of_all = options(self.program).find(named);
@@ -121,11 +127,11 @@ impl<'a> Sorter<'a> {
         Ok(())
     }
 
-    fn short(&self, argument: &str) -> Result<(), String> {
-        match ANSWERS.iter().any(|answer| answer.short == argument) {
-            true => Ok(()),
-            false => Err(format!("there is no option {argument:?}")),
-        }
+    fn short(&mut self, argument: &str) -> Result<(), String> {
+        let answer = ANSWERS.iter().find(|answer| answer.short == argument);
+        let answer = answer.ok_or_else(|| format!("there is no option {argument:?}"))?;
+        self.answer = self.answer.or(Some(answer.long));
+        Ok(())
     }
 
     fn unknown(&self, long: &str) -> String {
@@ -186,7 +192,7 @@ mod tests {
     use crate::cli::definition;
 
     fn sorted(written: &str) -> Result<Sorted, Wrong> {
-        sort(written.split_whitespace().map(str::to_owned).collect(), &definition::program())
+        sort(&written.split_whitespace().map(str::to_owned).collect::<Vec<_>>(), &definition::program())
     }
 
     #[test]
@@ -197,6 +203,7 @@ mod tests {
             ("--config a drain --window=2m --no-wait", "--config a drain --window 2m --no-wait"),
             ("--dry-run drain --window= --reason=a=b", ""),
             ("drain --reason --x", "drain --reason --x"),
+            ("drain --reason -h", "drain --reason -h"),
             ("config --check -- --config=x -h", "config --check -- --config=x -h"),
             ("config --check a - b", "config --check a - b"),
         ];
