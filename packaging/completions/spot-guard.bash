@@ -36,15 +36,21 @@ _spot_guard() {
         --log-level) mapfile -t COMPREPLY < <(compgen -W 'error warn info debug' -- "$word"); return ;;
     esac
     case $command in
-        '') words='run drain uncordon config completions --config --kubeconfig --node-name --imds-endpoint --hooks-dir --state-dir --runtime-dir --log-level --dry-run --help --version' ;;
+        '') words='run check drain uncordon rehearse config completions --config --kubeconfig --node-name --imds-endpoint --hooks-dir --state-dir --runtime-dir --log-level --dry-run --help --version' ;;
         run)
             words+=' --config --kubeconfig --node-name --imds-endpoint --hooks-dir --state-dir --runtime-dir --log-level --dry-run --help --version'
+            ;;
+        check)
+            words+=' --image --json --config --kubeconfig --node-name --imds-endpoint --hooks-dir --state-dir --runtime-dir --log-level --dry-run --help --version'
             ;;
         drain)
             words+=' --window --until --since --notice --reason --no-wait --config --kubeconfig --node-name --imds-endpoint --hooks-dir --state-dir --runtime-dir --log-level --dry-run --help --version'
             ;;
         uncordon)
             words+=' --config --kubeconfig --node-name --imds-endpoint --hooks-dir --state-dir --runtime-dir --log-level --dry-run --help --version'
+            ;;
+        rehearse)
+            words+=' --notice --window --json --run-hooks --config --kubeconfig --node-name --imds-endpoint --hooks-dir --state-dir --runtime-dir --log-level --dry-run --help --version'
             ;;
         config)
             if [[ $word != -* ]]; then compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word"); return; fi

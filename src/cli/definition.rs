@@ -79,10 +79,13 @@ pub fn values(name: &str) -> Option<Values> {
     })
 }
 
-/// The first sentence of a description, for a list.
+/// The first sentence of a description, or the question that it begins with, for a list.
 pub fn first_sentence(description: &str) -> &str {
     let description = description.trim();
-    description.split_once(". ").map_or(description, |(first, _)| first).trim_end_matches('.')
+    match description.split_once("? ") {
+        Some((question, _)) if !question.contains(". ") => description.get(..=question.len()).unwrap_or(question),
+        _ => description.split_once(". ").map_or(description, |(first, _)| first).trim_end_matches('.'),
+    }
 }
 
 #[cfg(test)]
@@ -128,6 +131,7 @@ mod tests {
             (" The daemon: waits for a notice. What the unit starts.", "The daemon: waits for a notice"),
             ("Undo what was done, and only that. The rest stays.", "Undo what was done, and only that"),
             ("Print it.", "Print it"),
+            ("Is it ready? Looks at all of it. Changes nothing.", "Is it ready?"),
         ];
         for (description, first) in rows {
             assert_eq!(first_sentence(description), first);
