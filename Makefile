@@ -51,7 +51,7 @@ generated: build ## write completions and man pages, which tests hold to what th
 	$(target_dir)/debug/spot-guard completions bash >packaging/completions/spot-guard.bash
 	$(target_dir)/debug/spot-guard completions zsh >packaging/completions/_spot-guard
 	$(target_dir)/debug/spot-guard completions fish >packaging/completions/spot-guard.fish
-	SPOT_GUARD_TEST_WRITE_MANUAL=1 cargo test --locked --test manual
+	SPOT_GUARD_TEST_WRITE_MANUAL=1 cargo test --locked --test manual the_manual_is_what_it_is_made_from
 
 demo: ## a Spot interruption of a dozen pods in half a minute, with nothing but this machine
 	cargo build --locked --workspace --bins
