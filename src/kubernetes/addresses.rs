@@ -13,6 +13,8 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
+use crate::https::host_and_port;
+
 /// As many addresses as ureq takes.
 const MOST: usize = 16;
 
@@ -84,16 +86,6 @@ impl fmt::Debug for Remembered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Remembered")
     }
-}
-
-/// Where a URL leads to.
-pub fn host_and_port(uri: &Uri) -> Option<(&str, u16)> {
-    let port = uri.port_u16().or_else(|| match uri.scheme_str() {
-        Some("https") => Some(443),
-        Some("http") => Some(80),
-        _ => None,
-    });
-    Some((uri.host()?, port?))
 }
 
 #[cfg(test)]

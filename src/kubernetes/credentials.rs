@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 use super::certificate;
 use super::exec::{self, Credential, ExecError};
 use super::kubeconfig::{self, Kubeconfig, Problem, Source, Token, Trust};
-use super::secret::Secret;
-use super::tls::{self, TlsError};
+use crate::https::tls::{self, TlsError};
 use crate::moment::{Moment, Timestamp};
+use crate::secret::Secret;
 
 /// After a plugin failed, or gave something that is already over, it is not run again before this time.
 const PLUGIN_REST: Duration = Duration::from_secs(10);

@@ -12,9 +12,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::kubeconfig::Exec;
-use super::secret::Secret;
 use crate::moment::{Moment, Timestamp};
 use crate::process;
+use crate::secret::Secret;
 
 /// How long a plugin may take; `aws eks get-token` takes about a second.
 const PATIENCE: Duration = Duration::from_secs(10);

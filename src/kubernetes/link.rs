@@ -15,13 +15,13 @@ use ureq::http::{HeaderValue, Uri};
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector};
 use ureq::{Agent, Proxy};
 
-use super::addresses::{Addresses, Remembered, host_and_port};
+use super::addresses::{Addresses, Remembered};
 use super::credentials::{Credentials, CredentialsError, Keys};
 use super::kubeconfig::{Kubeconfig, beginning};
-use super::proxy;
-use super::secret::Secret;
-use super::tls::{Narrow, Secured, server_name};
+use crate::https::tls::{Narrow, Secured, server_name};
+use crate::https::{host_and_port, proxy};
 use crate::moment::{Moment, Timestamp};
+use crate::secret::Secret;
 
 /// The patience of one request.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -119,7 +119,7 @@ impl Link {
         };
         let environment = |name: &str| env::var(name).ok();
         let chosen = proxy::choose(proxy, config.proxy_url.as_ref().map(Secret::reveal), environment, &uri);
-        let proxy = chosen.as_deref().map(plain_proxy).transpose()?;
+        let proxy = chosen.as_deref().map(|url| proxy::plain(url).ok_or(LinkError::Proxy)).transpose()?;
         let target = match &proxy {
             Some(proxy) => (proxy.host().to_owned(), proxy.port()),
             None => (host.to_owned(), port),
@@ -254,14 +254,4 @@ fn bearer(token: &Secret) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(&format!("Bearer {}", token.reveal())).ok()?;
     value.set_sensitive(true);
     Some(value)
-}
-
-/// A proxy that is spoken to without TLS, as client-go takes it from `proxy-url` and HTTPS_PROXY. Others would need
-/// authorities of their own (https) or another protocol (socks5).
-fn plain_proxy(url: &str) -> Result<Proxy, LinkError> {
-    let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-    if !url.starts_with("http://") {
-        return Err(LinkError::Proxy);
-    }
-    Proxy::new(&url).map_err(|_| LinkError::Proxy)
 }

@@ -19,9 +19,6 @@ mod link;
 pub mod look;
 mod node;
 mod pods;
-mod proxy;
-mod secret;
-mod tls;
 mod watch;
 mod yaml;
 
@@ -37,7 +34,7 @@ pub mod read {
     pub use super::exec::read as exec_credential;
     pub use super::kubeconfig::parse as kubeconfig;
     pub use super::node::WireNode;
-    pub use super::proxy::choose as proxy;
-    pub use super::tls::identity;
     pub use super::watch::{Cuts, PodList, follow_node, follow_pods};
+    pub use crate::https::proxy::choose as proxy;
+    pub use crate::https::tls::identity;
 }

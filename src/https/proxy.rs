@@ -1,13 +1,14 @@
-//! Which proxy leads to the API server.
+//! Which proxy leads to a server.
 //!
 //! Knows the rules of client-go (which are those of Go's `golang.org/x/net/http/httpproxy`). Reads no environment by
 //! itself, and connects to nothing.
 
 use std::net::IpAddr;
 
+use ureq::Proxy;
 use ureq::http::Uri;
 
-use super::addresses::host_and_port;
+use super::host_and_port;
 
 /// The proxy's URL for requests to `server`: the configured one, else the kubeconfig's, else the environment's
 /// (`environment` gives a variable). Only the last is subject to `NO_PROXY`.
@@ -27,6 +28,13 @@ pub fn choose<'a>(
     let proxy = variable(if secure { "HTTPS_PROXY" } else { "HTTP_PROXY" })?;
     let (host, port) = host_and_port(server)?;
     if goes_direct(&variable("NO_PROXY").unwrap_or_default(), host, port) { None } else { Some(proxy) }
+}
+
+/// A proxy that is spoken to without TLS, as client-go takes it from `proxy-url` and HTTPS_PROXY; `None` for others:
+/// they would need authorities of their own (https) or another protocol (socks5).
+pub fn plain(url: &str) -> Option<Proxy> {
+    let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+    url.starts_with("http://").then(|| Proxy::new(&url).ok())?
 }
 
 /// Whether `host` (as in a URL, IPv6 in brackets) is reached without the environment's proxy.

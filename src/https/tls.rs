@@ -1,4 +1,4 @@
-//! TLS to the API server: from certificates to a connection.
+//! TLS to a server: from certificates to a connection.
 //!
 //! Knows rustls. Knows nothing of where certificates come from, or of HTTP.
 
