@@ -47,7 +47,11 @@ pub fn follow(
         }
         match seen.take(status, is_over) {
             Progress::Goes(words) => screen.show(&words),
-            Progress::Over(record) => break Followed::ToTheEnd(record),
+            // What is done here has last words, and its end is to be on disk, before this process ends.
+            Progress::Over(record) => {
+                let last = doer.end().filter(is_over);
+                break Followed::ToTheEnd(last.map_or(record, Box::new));
+            }
             Progress::Lost(why) => break Followed::NoMore(why),
         }
         if stop.load(Ordering::Relaxed) {
