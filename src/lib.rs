@@ -33,3 +33,4 @@ pub mod secret;
 pub mod signals;
 pub mod systemd;
 pub mod trouble;
+pub mod webhook;

@@ -43,6 +43,9 @@ pub struct Record {
     pub hooks: Vec<HookWritten>,
     pub phases: Vec<PhaseWritten>,
     pub local_drain: LocalDrainWritten,
+    /// What a webhook was to be told.
+    #[serde(default)]
+    pub webhook: Vec<WebhookWritten>,
     /// `None` while the response runs.
     pub outcome: Option<ResponseOutcome>,
     pub errors: Vec<String>,
@@ -111,6 +114,18 @@ pub enum ResponseOutcome {
     Withdrawn,
     /// The machine was rebooted in the middle.
     InterruptedByReboot,
+}
+
+impl ResponseOutcome {
+    /// The word for it in the record.
+    pub fn name(self) -> &'static str {
+        match self {
+            ResponseOutcome::Complete => "complete",
+            ResponseOutcome::Incomplete => "incomplete",
+            ResponseOutcome::Withdrawn => "withdrawn",
+            ResponseOutcome::InterruptedByReboot => "interrupted-by-reboot",
+        }
+    }
 }
 
 /// The clocks at first sight: what the record's times are true to.
@@ -211,6 +226,35 @@ pub enum PhaseName {
     Done,
     /// The way back.
     Uncordon,
+}
+
+/// Something that a webhook was to be told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WebhookWritten {
+    pub stage: Stage,
+    pub attempts: u32,
+    pub delivered_at: Option<Timestamp>,
+    /// Why it was given up.
+    pub reason: Option<String>,
+}
+
+/// What of a response a webhook is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// It has begun, or another notice has taken over.
+    Notice,
+    End,
+}
+
+impl Stage {
+    /// The word for it in a message.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::Notice => "notice",
+            Stage::End => "end",
+        }
+    }
 }
 
 /// Where the local drain stands.

@@ -204,6 +204,66 @@ fn each_setting_is_shown_with_its_origin() {
 }
 
 #[test]
+fn a_secret_is_not_shown_and_neither_is_one_that_is_wrong() {
+    let folder = Folder::new("configuration");
+    let path = file(
+        &folder,
+        "[webhook]\nurl = \"https://example.com/s3cr3t\"\nproxy = \"http://me:s3cr3t@proxy\"\n[webhook.headers]\nX-A = \"s3cr3t\"\n\
+         X-B = { file = \"/etc/token\" }\nX-C = \"\"\n",
+    );
+    let shown =
+        said(&["config", "--config", string(&path)], &[("SPOT_GUARD_CONFIG_WEBHOOK_HEADERS", "{ X-D = \"s3cr3t\" }")]);
+    assert_eq!((shown.err.as_str(), shown.code), ("", Some(0)));
+    for line in ["# url = (set)", "# X-A = (set)", "X-B = { file = \"/etc/token\" }", "X-C = \"\"", "# X-D = (set)"] {
+        assert!(shown.out.lines().any(|shown| shown.starts_with(line)), "{line} is not in\n{}", shown.out);
+    }
+    assert!(!shown.out.contains("s3cr3t"), "{}", shown.out);
+
+    let wrong = file(
+        &folder,
+        "[webhook]\nurl = \"s3cr3t\"\n[webhook.headers]\nX-A = 5\nX-B = { secret = \"s3cr3t\" }\nHost = \"s3cr3t\"\n\"X C\" = \"s3cr3t\"\n",
+    );
+    let environment = [("SPOT_GUARD_CONFIG_WEBHOOK_URL", "s3cr3t"), ("SPOT_GUARD_CONFIG_WEBHOOK_HEADERS", "s3cr3t")];
+    let told = said(&["config", "--config", string(&wrong)], &environment);
+    assert_eq!((told.err.lines().count(), told.code), (7, Some(2)), "{}", told.err);
+    assert!(told.err.contains("url in [webhook] is (not shown); it must be https://HOST/PATH"), "{}", told.err);
+    assert!(!(told.err + &told.out).contains("s3cr3t"));
+}
+
+#[test]
+fn what_is_wrong_with_a_template_is_told_with_file_and_line_and_the_settings_stand() {
+    let folder = Folder::new("configuration");
+    let template = folder.path().join("body.json");
+    let path =
+        file(&folder, &format!("[imds]\npoll-interval = \"2s\"\n[webhook]\ntemplate = \"{}\"\n", template.display()));
+    let rows = [
+        (Some("{\n\"a\": \"{{nodes}}\"}"), ":2: unknown placeholder \"nodes\"; did you mean \"node\"?"),
+        (Some("{\n\"a\": {{node}}}"), ":2: this does not become JSON; "),
+        (None, ": cannot be read: No such file or directory (os error 2)"),
+    ];
+    for (text, told) in rows {
+        let _ = fs::remove_file(&template);
+        text.into_iter().for_each(|text| fs::write(&template, text).unwrap());
+        for arguments in [&["--config", string(&path), "config", "--check"][..], &["config", "--check", string(&path)]]
+        {
+            let said = said(arguments, &[]);
+            // A file alone may be that of another machine.
+            if text.is_none() && arguments[0] == "config" {
+                assert_eq!((said.err.as_str(), said.code), ("", Some(0)));
+                continue;
+            }
+            assert!(said.err.starts_with(&format!("{}{told}", template.display())), "{}", said.err);
+            assert_eq!((said.err.lines().count(), said.code), (1, Some(2)));
+        }
+        assert!(said(&["--config", string(&path), "config"], &[]).out.contains("poll-interval = \"2s\""));
+    }
+    for shipped in ["slack.json", "pagerduty.json"] {
+        fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/webhook").join(shipped), &template).unwrap();
+        assert_eq!(said(&["config", "--check", string(&path)], &[]).code, Some(0), "{shipped}");
+    }
+}
+
+#[test]
 fn a_broken_file_is_told_and_the_rest_is_shown() {
     let folder = Folder::new("configuration");
     let path = file(&folder, "[imds]\npoll-interval = \"500ms\"\ntimout = \"1s\"\n");

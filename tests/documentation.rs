@@ -125,7 +125,8 @@ fn every_example_of_settings_can_be_used_and_every_setting_named_is_one() {
             else {
                 continue;
             };
-            let known = config::schema::SCHEMA.iter().any(|row| row.table == table && row.key == key);
+            let known =
+                tables.contains(code) || config::schema::SCHEMA.iter().any(|row| row.table == table && row.key == key);
             assert!(known || code.ends_with(".rs"), "{}: {code}", page.display());
         }
     }
@@ -152,8 +153,11 @@ fn every_folder_named_is_one_that_is_used() {
                 whole.iter().any(|one| one == path) || path.starts_with(&records) || hooks.iter().any(is_below);
             // All that is below it, when spot-guard is taken away.
             let is_above = hooks.iter().any(|folder| folder.starts_with(&format!("{path}/")));
+            // What a user puts there for settings to name.
+            let is_of_webhook = path.starts_with("/etc/spot-guard/webhook");
             let is_of_hooks = of_hooks.split([' ', '\n', ')']).any(|word| word == path);
-            assert!(is_used || is_settings || is_of_hooks || is_above, "{}: {path}", page.display());
+            let is_known = is_used || is_settings || is_of_hooks || is_of_webhook || is_above;
+            assert!(is_known, "{}: {path}", page.display());
         }
     }
 }
@@ -229,7 +233,8 @@ fn assert_same_fields(seen: &Value, documented: &BTreeSet<String>) {
 #[test]
 fn the_record_the_status_and_the_node_have_what_docs_name() {
     let world = World::on_stand_in("documentation", &[PodSpec::new("web-0").grace(5)]);
-    let guard = world.start(world.setup(PROGRAM).hook("pre-drain", "10-fails", "exit 1"));
+    let setup = world.setup(PROGRAM).config("[webhook]\nurl = \"http://127.0.0.1:9/\"");
+    let guard = world.start(setup.hook("pre-drain", "10-fails", "exit 1"));
     world.interrupt(&guard, 20);
     let record = guard.wait_done(Duration::from_secs(25));
     let page = read("docs/files.md");
@@ -271,4 +276,11 @@ fn the_plan_of_a_rehearsal_has_what_docs_name() {
     let output = setup.output(&["rehearse", "--json"]);
     let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_same_fields(&plan, &first_column(below(&read("docs/rehearse.md"), "## The object")));
+}
+
+#[test]
+fn the_placeholders_that_docs_name_are_those_of_templates() {
+    let documented = first_column(below(&read("docs/webhook.md"), "## The body"));
+    let known = config::template::TEXTS.into_iter().chain(config::template::NUMBERS).map(str::to_owned).collect();
+    assert_eq!(documented, known);
 }

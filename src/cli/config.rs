@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::arguments::ConfigCommand;
 use super::{WRONG, answer, complain, complain_of_usage};
-use crate::config::schema::SCHEMA;
+use crate::config::schema::{self, SCHEMA};
 use crate::config::{
     Entry, Files, Flags, Loaded, Problem, Settings, Sources, Value, check_file, key_text, load, quoted,
     without_password,
@@ -67,7 +67,7 @@ fn verdict(problems: &[Problem], otherwise: ExitCode) -> ExitCode {
     if problems.is_empty() { otherwise } else { ExitCode::from(WRONG) }
 }
 
-/// The settings as TOML. Passwords in URLs are not shown.
+/// The settings as TOML. Secrets and passwords in URLs are not shown.
 fn effective(loaded: &Loaded, flags: &Flags) -> String {
     let lines: Vec<(&Entry, String)> = loaded.entries.iter().map(|entry| (entry, line(entry))).collect();
     let widths = lines.iter().map(|(_, line)| line.chars().count()).filter(|width| *width <= WIDEST);
@@ -88,7 +88,10 @@ fn effective(loaded: &Loaded, flags: &Flags) -> String {
 
 fn line(entry: &Entry) -> String {
     let key = key_text(&entry.key);
+    let row = schema::find(entry.table, &entry.key).and_then(|row| SCHEMA.get(row));
     match &entry.value {
+        // As a comment: who takes this for a file of settings is to miss the secret, not to send a wrong one.
+        Value::Text(text) if !text.is_empty() && row.is_some_and(|row| row.secret) => format!("# {key} = (set)"),
         Value::Text(text) => format!("{key} = {}", quoted(&without_password(text))),
         value => format!("{key} = {value}"),
     }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::duration::{duration_text, parse_duration};
 use super::nearest::nearest;
 use super::selector::{is_label_key, is_label_value, is_subdomain};
-use super::settings::Selector;
+use super::settings::{Header, Selector};
 use super::value::{Value, cut, quoted};
 use crate::objects::Taint;
+use crate::secret::Secret;
 
 pub type Accepted<T> = Result<T, String>;
 
@@ -100,6 +101,46 @@ pub fn proxy(value: &Value) -> Accepted<String> {
         _ => Err("it must be http://HOST:PORT or https://HOST:PORT, with USER:PASSWORD@ before the host if need be"
             .to_owned()),
     }
+}
+
+/// Where a webhook goes.
+pub fn address(value: &Value) -> Accepted<Secret> {
+    let written = text(value)?.trim();
+    if is_address(written) {
+        Ok(Secret::new(written.to_owned()))
+    } else {
+        Err("it must be https://HOST/PATH or http://HOST/PATH; a name and password go into a header".to_owned())
+    }
+}
+
+/// Whether this is a URL that a webhook can be sent to.
+pub fn is_address(url: &str) -> bool {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let authority = rest.and_then(|rest| rest.split(['/', '?']).next());
+    authority.is_some_and(is_authority) && url.chars().all(|c| c.is_ascii_graphic() && c != '#')
+}
+
+/// A webhook's header; `None` where the text is empty.
+pub fn header(name: &str, value: &Value) -> Accepted<Option<Header>> {
+    let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    if name.is_empty() || !name.chars().all(is_token) {
+        return Err("the name of a header has letters, digits and hyphens".to_owned());
+    }
+    // What says where the body ends, and to whom it goes.
+    if ["host", "content-length", "transfer-encoding", "connection"].contains(&name.to_lowercase().as_str()) {
+        return Err("spot-guard sets this header by itself".to_owned());
+    }
+    match value {
+        Value::File(path) => absolute_path(&Value::Text(path.clone().into())).map(|path| Some(Header::StandsIn(path))),
+        Value::Text(text) if text.is_empty() => Ok(None),
+        Value::Text(text) if is_header_value(text) => Ok(Some(Header::Is(Secret::new(text.to_string())))),
+        _ => Err(r#"it must be text on one line in quotes, or { file = "/PATH" }"#.to_owned()),
+    }
+}
+
+/// Whether this can stand behind a header's name.
+pub fn is_header_value(text: &str) -> bool {
+    text.chars().all(|c| c == ' ' || c.is_ascii_graphic())
 }
 
 /// `HOST`, `HOST:PORT`, `[IPV6]` or `[IPV6]:PORT`.
@@ -206,6 +247,48 @@ mod tests {
         }
         for text in ["proxy:3128", "socks5://proxy", "http://", "http://u:p @proxy", "http://proxy/x"] {
             assert!(proxy(&written(text)).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_webhook_goes_to_a_host_and_a_path() {
+        for good in
+            ["https://hooks.example.com/T0/B0/x?y=z", "http://127.0.0.1:8080", "https://[::1]:1/", "https://a?b"]
+        {
+            assert_eq!(address(&written(good)).unwrap().reveal(), good);
+        }
+        for bad in [
+            "",
+            "hooks.example.com",
+            "ftp://a",
+            "https://",
+            "https:///x",
+            "https://u:p@a/",
+            "https://a/b c",
+            "https://a/#x",
+        ] {
+            assert!(address(&written(bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_header_has_a_name_and_a_value_or_a_file_with_one() {
+        let is = |text: &str| Ok(Some(Header::Is(Secret::new(text.to_owned()))));
+        assert_eq!(header("X-Token", &written("a b")), is("a b"));
+        assert_eq!(header("X-Token", &written("")), Ok(None));
+        let file = |path: &str| Value::File(path.to_owned());
+        assert_eq!(header("X-Token", &file("/a")), Ok(Some(Header::StandsIn(PathBuf::from("/a")))));
+        for (name, value) in [
+            ("X Token", written("a")),
+            ("", written("a")),
+            ("Host", written("a")),
+            ("content-length", written("1")),
+            ("X-Token", written("a\nb")),
+            ("X-Token", written("ä")),
+            ("X-Token", file("a")),
+            ("X-Token", Value::Bool(true)),
+        ] {
+            assert!(header(name, &value).is_err(), "{name} {value}");
         }
     }
 

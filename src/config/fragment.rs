@@ -140,8 +140,9 @@ impl Reader<'_> {
     }
 
     fn unfit(&mut self, row: usize, name: &str, value: &str, reason: &str, at: usize) {
-        let table = SCHEMA.get(row).map_or("", |row| row.table);
-        let (key, value) = (name.to_owned(), plain(&without_password(value)));
+        let (table, secret) = SCHEMA.get(row).map_or(("", false), |row| (row.table, row.secret));
+        let value = if secret { "(not shown)".to_owned() } else { plain(&without_password(value)) };
+        let key = name.to_owned();
         self.complain(at, Complaint::Unfit { table, key, value, reason: reason.to_owned() });
     }
 

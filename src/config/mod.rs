@@ -12,6 +12,7 @@ mod problem;
 pub mod schema;
 pub mod selector;
 mod settings;
+pub mod template;
 mod terms;
 mod value;
 
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 use fragment::{Assignment, Fragment};
 use schema::SCHEMA;
 
+pub use accept::{is_address, is_header_value};
 pub use duration::{DurationError, duration_text, parse_duration};
 pub use nearest::nearest;
 pub use problem::{Complaint, Hint, Origin, Problem};
@@ -110,8 +112,9 @@ pub fn load(sources: &Sources) -> Loaded {
     environment::ours(environment).into_iter().for_each(|fragment| merged.add(fragment));
     sources.flags.fragments().for_each(|fragment| merged.add(fragment));
 
-    let Merged { assignments, problems } = merged;
+    let Merged { assignments, mut problems } = merged;
     let mut settings = settings(assignments.values());
+    problems.extend(template_problems(&settings));
     settings.imds.disabled = environment::aws_disabled(environment);
     apply_folders(&mut settings, &sources.flags);
     let entries = assignments.into_values().filter_map(entry).collect();
@@ -120,7 +123,27 @@ pub fn load(sources: &Sources) -> Loaded {
 
 /// What is wrong with one file, taken by itself.
 pub fn check_file(path: &Path) -> Vec<Problem> {
-    file_fragment(path, places::read_file(path)).err().unwrap_or_default()
+    match file_fragment(path, places::read_file(path)) {
+        Ok(assignments) => {
+            let settings = settings(assignments.iter());
+            // It may be the file of another machine, on which the template lies.
+            let template_is_here = settings.webhook.template.as_ref().is_some_and(|path| path.exists());
+            if template_is_here { template_problems(&settings) } else { Vec::new() }
+        }
+        Err(problems) => problems,
+    }
+}
+
+/// What is wrong with the file that is named as a template. The setting that names it stands.
+fn template_problems(settings: &Settings) -> Vec<Problem> {
+    let Some(path) = &settings.webhook.template else { return Vec::new() };
+    match places::read_file(path) {
+        Ok(text) => {
+            let problem = |(line, complaint)| Problem { origin: Origin::line(path, line), complaint };
+            template::check(&text).into_iter().map(problem).collect()
+        }
+        Err(complaint) => vec![Problem { origin: Origin::file(path), complaint }],
+    }
 }
 
 fn file_fragment(path: &Path, text: Result<String, Complaint>) -> Fragment {

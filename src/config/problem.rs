@@ -89,6 +89,13 @@ pub enum Complaint {
         value: String,
         reason: String,
     },
+    /// A template asks for what there is not.
+    UnknownPlaceholder {
+        name: String,
+        nearest: Option<&'static str>,
+    },
+    /// What comes of a template is no JSON.
+    NoJson,
     /// More than are told.
     More(usize),
 }
@@ -138,6 +145,13 @@ impl fmt::Display for Complaint {
                 let subject = if key.is_empty() { String::new() } else { format!("{} in ", plain(key)) };
                 write!(f, "{subject}[{table}] is {value}; {reason}")
             }
+            Complaint::UnknownPlaceholder { name, nearest } => {
+                write!(f, "unknown placeholder {}", quoted(&cut(name)))?;
+                nearest.map_or(Ok(()), |known| write!(f, "; did you mean {known:?}?"))
+            }
+            Complaint::NoJson => f.write_str(
+                "this does not become JSON; texts stand in quotes, as in \"{{node}}\", numbers may stand without",
+            ),
             Complaint::More(count) => write!(f, "{count} more errors"),
         }
     }

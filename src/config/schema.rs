@@ -10,7 +10,8 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use super::accept::{
-    Accepted, absolute_path, endpoint, node_name, optional, proxy, selector, switch, taints, time, word,
+    Accepted, absolute_path, address, endpoint, header, node_name, optional, proxy, selector, switch, taints, time,
+    word,
 };
 use super::nearest::nearest;
 use super::problem::Hint;
@@ -30,11 +31,13 @@ pub struct Row {
     pub built_in: Option<Value>,
     /// The flag that stands for it, without dashes.
     pub flag: Option<&'static str>,
+    /// Its values are never shown.
+    pub secret: bool,
     /// Takes the value for the key of this name.
     pub put: fn(&mut Settings, &str, &Value) -> Accepted<()>,
 }
 
-pub static SCHEMA: [Row; 38] = [
+pub static SCHEMA: [Row; 44] = [
     row("imds", "endpoint", said("http://169.254.169.254"), "the metadata service, http://HOST[:PORT]", |s, _, v| {
         endpoint(v).map(|it| s.imds.endpoint = it)
     })
@@ -148,6 +151,30 @@ pub static SCHEMA: [Row; 38] = [
         s.hooks.timeouts.insert(name.to_owned(), it);
         Ok(())
     }),
+    row("webhook", "url", said(""), "a secret: https://HOST/PATH; empty: none", |s, _, v| {
+        optional(v, address).map(|it| s.webhook.url = it)
+    })
+    .secret(),
+    row("webhook", "url-file", said(""), "a file that holds it, and goes before url", |s, _, v| {
+        optional(v, absolute_path).map(|it| s.webhook.url_file = it)
+    }),
+    row("webhook", "ca-file", said(""), "authorities in PEM; empty: the system's", |s, _, v| {
+        optional(v, absolute_path).map(|it| s.webhook.ca_file = it)
+    }),
+    row("webhook", "template", said(""), "a file with the body; empty: the record", |s, _, v| {
+        optional(v, absolute_path).map(|it| s.webhook.template = it)
+    }),
+    row("webhook", "proxy", said(""), "a URL; empty: HTTPS_PROXY", |s, _, v| {
+        optional(v, proxy).map(|it| s.webhook.proxy = it)
+    }),
+    open("webhook.headers", "the header of this name: a text or { file = PATH }", |s, name, v| {
+        match header(name, v)? {
+            Some(it) => drop(s.webhook.headers.insert(name.to_owned(), it)),
+            None => drop(s.webhook.headers.remove(name)),
+        }
+        Ok(())
+    })
+    .secret(),
     row("log", "level", said("info"), "error, warn, info or debug", |s, _, v| {
         word(v, &LEVELS).map(|it| s.log.level = it)
     })
@@ -204,16 +231,21 @@ const fn said(text: &'static str) -> Value {
 type Put = fn(&mut Settings, &str, &Value) -> Accepted<()>;
 
 const fn row(table: &'static str, key: &'static str, built_in: Value, meaning: &'static str, put: Put) -> Row {
-    Row { table, key, meaning, built_in: Some(built_in), flag: None, put }
+    Row { table, key, meaning, built_in: Some(built_in), flag: None, secret: false, put }
 }
 
 const fn open(table: &'static str, meaning: &'static str, put: Put) -> Row {
-    Row { table, key: "*", meaning, built_in: None, flag: None, put }
+    Row { table, key: "*", meaning, built_in: None, flag: None, secret: false, put }
 }
 
 impl Row {
     const fn flag(mut self, flag: &'static str) -> Row {
         self.flag = Some(flag);
+        self
+    }
+
+    const fn secret(mut self) -> Row {
+        self.secret = true;
         self
     }
 
@@ -300,6 +332,7 @@ pub fn blank() -> Settings {
             volumes: false,
         },
         hooks: Hooks { timeout: ZERO, timeouts: BTreeMap::new(), pre_drain_limit: None },
+        webhook: Webhook::default(),
         log: Log { level: LevelFilter::Off, format: LogFormat::Auto },
         folders: Folders {
             hooks: vec![PathBuf::from("/etc/spot-guard/hooks"), PathBuf::from("/usr/lib/spot-guard/hooks")],

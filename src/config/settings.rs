@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::moment;
 use crate::notice::Kind;
 use crate::objects::Taint;
+use crate::secret::Secret;
 
 /// Everything that can be set, with nothing left to check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,7 @@ pub struct Settings {
     pub kubernetes: Kubernetes,
     pub drain: Drain,
     pub hooks: Hooks,
+    pub webhook: Webhook,
     pub log: Log,
     pub folders: Folders,
     /// Nothing is changed: writes go to the API server with `dryRun=All`, hooks are named but not run.
@@ -158,6 +160,35 @@ pub struct Hooks {
     /// `None`: a quarter of the window.
     #[serde(rename = "pre_drain_limit_seconds", with = "moment::optional_seconds")]
     pub pre_drain_limit: Option<Duration>,
+}
+
+/// `[webhook]`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Webhook {
+    /// As good as a password, mostly.
+    pub url: Option<Secret>,
+    /// A file that holds it; goes before `url`.
+    pub url_file: Option<PathBuf>,
+    pub headers: BTreeMap<String, Header>,
+    /// `None`: the system's authorities.
+    pub ca_file: Option<PathBuf>,
+    /// `None`: the record.
+    pub template: Option<PathBuf>,
+    /// `None`: the environment's.
+    pub proxy: Option<String>,
+}
+
+/// The value of a webhook's header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Header {
+    Is(Secret),
+    StandsIn(PathBuf),
+}
+
+impl Webhook {
+    pub fn is_wanted(&self) -> bool {
+        self.url.is_some() || self.url_file.is_some()
+    }
 }
 
 /// `[log]`

@@ -24,6 +24,9 @@ pub struct Terms {
     pub taints: Vec<Taint>,
     pub conditions: bool,
     pub events: bool,
+    /// There is a webhook to tell.
+    #[serde(default)]
+    pub webhook: bool,
     pub drain: Drain,
     pub hooks: Hooks,
 }
@@ -46,6 +49,7 @@ impl Terms {
             taints: settings.kubernetes.taints.clone(),
             conditions: settings.kubernetes.conditions,
             events: settings.kubernetes.events,
+            webhook: settings.webhook.is_wanted(),
             drain: settings.drain.clone(),
             hooks: settings.hooks.clone(),
         }

@@ -11,6 +11,8 @@ pub enum Value {
     Text(Cow<'static, str>),
     Bool(bool),
     List(Vec<String>),
+    /// `{ file = "…" }`: what stands in that file.
+    File(String),
     /// What no setting takes (a number, a date, a list of anything but text): only its beginning, to name it.
     Other(String),
 }
@@ -26,6 +28,10 @@ impl Value {
                 let texts = items.iter().map(|item| item.get_ref().as_str().map(str::to_owned));
                 texts.collect::<Option<Vec<String>>>().map_or_else(other, Value::List)
             }
+            DeValue::Table(table) if table.len() == 1 => {
+                let file = table.get("file").and_then(|file| file.get_ref().as_str());
+                file.map_or_else(other, |file| Value::File(file.to_owned()))
+            }
             _ => other(),
         }
     }
@@ -37,6 +43,7 @@ impl fmt::Display for Value {
         match self {
             Value::Text(text) => f.write_str(&quoted(text)),
             Value::Bool(is) => write!(f, "{is}"),
+            Value::File(path) => write!(f, "{{ file = {} }}", quoted(path)),
             Value::Other(written) => f.write_str(written),
             Value::List(items) => {
                 let items: Vec<String> = items.iter().map(|item| quoted(item)).collect();
@@ -134,7 +141,7 @@ mod tests {
             items in prop::collection::vec(r#"[\PC\x00-\x20"\\]{0,9}"#, 0..4),
             is in any::<bool>(),
         ) {
-            for value in [Value::Text(text.into()), Value::List(items), Value::Bool(is)] {
+            for value in [Value::File(text.clone()), Value::Text(text.into()), Value::List(items), Value::Bool(is)] {
                 prop_assert_eq!(read(&value.to_string()), value);
             }
         }

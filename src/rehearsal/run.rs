@@ -18,7 +18,7 @@ use crate::hooks::{self, Found, Phase};
 use crate::imds::{Client, INSTANCE_ITEMS};
 use crate::instance::Instance;
 use crate::moment::{Clock, Moment, Timestamp};
-use crate::objects::Standing;
+use crate::objects::{Answer, Standing};
 use crate::record::Record;
 use crate::response::driver::{HookRunner, Requests, Tell, Told, start_keeper};
 use crate::response::{Action, Event, Guard, HookOrder, Request, Running};
@@ -288,6 +288,10 @@ impl Run {
                 Action::StopHook { number } => self.stop_hook(number),
                 Action::Record { revision } => self.world.tells(Event::Recorded { revision }, now),
                 Action::WriteClosed { record, .. } => self.closed = Some(*record),
+                // A rehearsal tells nobody, and takes no time for it.
+                Action::SendWebhook { number, .. } => {
+                    self.world.tells(Event::Delivered { number, answer: Answer::Accepted }, now);
+                }
                 Action::Say(_, text) => log::debug!("{text}"),
                 Action::KillLeftOver { .. } | Action::Exit => {}
             }

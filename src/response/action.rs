@@ -8,7 +8,7 @@ use crate::hooks::Hook;
 use crate::moment::Moment;
 use crate::objects::{Node, PodId, Taint};
 use crate::process::Started;
-use crate::record::Record;
+use crate::record::{Record, Stage};
 
 /// One thing to do. Numbers tie an answer to what asked for it.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +35,12 @@ pub enum Action {
     KillLeftOver {
         response: String,
         started: Vec<Started>,
+    },
+    /// Tell the webhook of [`super::Guard::record`], by this moment, and answer with [`super::Event::Delivered`].
+    SendWebhook {
+        number: u64,
+        stage: Stage,
+        until: Moment,
     },
     /// Write [`super::Guard::record`] to disk and answer with [`super::Event::Recorded`].
     Record {

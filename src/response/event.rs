@@ -54,6 +54,11 @@ pub enum Event {
         number: u64,
         ended: Ended,
     },
+    /// What came of that attempt to tell the webhook.
+    Delivered {
+        number: u64,
+        answer: Answer,
+    },
     /// The record is on disk, up to this revision.
     Recorded {
         revision: u64,

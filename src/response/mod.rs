@@ -21,6 +21,7 @@ mod tell;
 mod turn;
 mod volumes;
 mod way_back;
+mod webhook;
 mod written;
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod local_drain;
 mod notices;
 mod phases;
+mod webhook;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use super::revisions::Revisions;
 use super::tell::Tell;
 use super::turn::Turn;
 use super::volumes::Volumes;
+use super::webhook::Webhook;
 use crate::config::Terms;
 use crate::hooks::{Hook, Phase};
 use crate::instance::Instance;
@@ -37,7 +39,7 @@ const ERRORS_KEPT: usize = 50;
 const FAILURES_TOLD: usize = 3;
 
 /// What the end of a response brings about may take so long before a daemon that was told to end does: the last events
-/// on the Node, the ends of `during.d` hooks, which have 2 s from TERM to KILL.
+/// on the Node, the webhook, the ends of `during.d` hooks, which have 2 s from TERM to KILL.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// The last numbers that a response gave out: those of the next go on after them, as answers may still come.
@@ -46,6 +48,7 @@ pub struct Numbers {
     pub request: u64,
     pub hook: u64,
     pub revision: u64,
+    pub webhook: u64,
 }
 
 #[derive(Debug)]
@@ -71,6 +74,7 @@ pub struct Running {
     /// `None`: asked for, not told yet.
     found_hooks: Option<Vec<Hook>>,
     pub local_drain: LocalDrain,
+    pub webhook: Webhook,
     volumes: Volumes,
     revisions: Revisions,
     /// The notice was taken back.
@@ -129,6 +133,7 @@ impl Running {
             tell: Tell::default(),
             found_hooks: None,
             local_drain: LocalDrain::default(),
+            webhook: Webhook::default(),
             volumes: Volumes::default(),
             revisions: Revisions::default(),
             withdrawn: false,
@@ -140,12 +145,17 @@ impl Running {
         self.line = Line::after(numbers.request);
         self.hooks = self.hooks.after(numbers.hook);
         self.revisions.count_on_from(numbers.revision);
+        self.webhook = self.webhook.after(numbers.webhook);
         self
     }
 
     pub fn numbers(&self) -> Numbers {
-        let (request, hook) = (self.line.last_number(), self.hooks.last_number());
-        Numbers { request, hook, revision: self.revisions.given_out }
+        Numbers {
+            request: self.line.last_number(),
+            hook: self.hooks.last_number(),
+            revision: self.revisions.given_out,
+            webhook: self.webhook.last_number(),
+        }
     }
 
     fn tell_event(&mut self, reason: &'static str, message: impl Into<String>, warning: bool) {
@@ -179,6 +189,12 @@ impl Running {
             Event::HookEnded { number, ended } => {
                 if let Some(trouble) = self.hooks.has_come_back(turn, number, ended) {
                     self.hook_failed(trouble);
+                }
+                self.changed_urgently();
+            }
+            Event::Delivered { number, answer } => {
+                if let Some(trouble) = self.webhook.heard(turn, number, &answer) {
+                    self.note_error(trouble);
                 }
                 self.changed_urgently();
             }
@@ -271,13 +287,14 @@ impl Running {
         if cluster && node_done {
             self.tell.advance(turn, &mut self.line);
         }
+        self.advance_webhook(turn);
         self.revisions.give_out(turn);
     }
 
     /// Whether nothing that the response's end brought about is under way any more, or it has had its time.
     pub fn has_said_all(&self, turn: &mut Turn) -> bool {
         let Some(ended) = self.phases.ended else { return false };
-        (self.tell.is_empty() && self.hooks.all_ended()) || turn.has_come(ended + LAST_WORDS)
+        (self.tell.is_empty() && self.hooks.all_ended() && self.webhook.is_done()) || turn.has_come(ended + LAST_WORDS)
     }
 
     pub(super) fn in_time(&self, turn: &mut Turn) -> bool {

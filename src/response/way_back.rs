@@ -13,6 +13,7 @@ use super::revisions::Revisions;
 use super::running::Numbers;
 use super::tell::Tell;
 use super::turn::Turn;
+use super::webhook::Webhook;
 use super::written;
 use crate::hooks::{Hook, Phase};
 use crate::moment::{Clock, Moment};
@@ -21,6 +22,9 @@ use crate::record::{HookWritten, PhaseName, PhaseWritten, Record};
 
 /// Hooks do not wait longer than this for the node.
 const NODE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Nor does the way back end later than this for the webhook, which may still be told of the response's end.
+const WEBHOOK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A node that could not be brought back after this long is told of, and tried again.
 const GIVES_UP_AFTER: Duration = Duration::from_secs(600);
@@ -43,6 +47,8 @@ pub struct WayBack {
     /// The hooks of `uncordon.d` were lined up.
     hooks_begun: bool,
     told: bool,
+    /// What it was not told yet of a response that was ended in the middle.
+    webhook: Webhook,
     errors: Vec<String>,
     revisions: Revisions,
 }
@@ -58,6 +64,8 @@ impl WayBack {
         turn.act(Action::FindHooks);
         let earlier = record.hooks.iter().filter(|hook| hook.phase == Phase::Uncordon);
         let hooks = HookRuns::taken_up(earlier.map(|hook| written::read_hook_at(hook, &clock)).collect());
+        let same_boot = record.clock.boot_id == clock.boot_id;
+        let untold = if same_boot { written::read_webhook(&record.webhook, &clock) } else { Webhook::default() };
         let mut revisions = Revisions::after(numbers.revision);
         revisions.changed_urgently();
         WayBack {
@@ -74,6 +82,7 @@ impl WayBack {
             thaws: false,
             hooks_begun: false,
             told: false,
+            webhook: untold.after(numbers.webhook),
             errors: Vec::new(),
             revisions,
         }
@@ -94,6 +103,10 @@ impl WayBack {
             }
             Event::HookEnded { number, ended } => {
                 self.errors.extend(self.hooks.has_come_back(turn, number, ended));
+                self.revisions.changed_urgently();
+            }
+            Event::Delivered { number, answer } => {
+                self.errors.extend(self.webhook.heard(turn, number, &answer));
                 self.revisions.changed_urgently();
             }
             Event::Recorded { revision } => self.revisions.recorded(revision),
@@ -142,6 +155,7 @@ impl WayBack {
         self.tell.advance(turn, &mut self.line);
         self.begin_hooks(turn);
         self.advance_hooks(turn);
+        self.advance_webhook(turn);
         self.end(turn);
         self.revisions.give_out(turn);
     }
@@ -194,6 +208,15 @@ impl WayBack {
         self.errors.extend(advanced.troubles);
     }
 
+    fn advance_webhook(&mut self, turn: &mut Turn) {
+        let deadline = written::deadline(&self.base);
+        let troubles = self.webhook.advance(turn, &|_| deadline);
+        if !troubles.is_empty() {
+            self.revisions.changed_urgently();
+        }
+        self.errors.extend(troubles);
+    }
+
     fn gives_up_at(&self) -> Moment {
         self.began + GIVES_UP_AFTER
     }
@@ -203,7 +226,8 @@ impl WayBack {
             return;
         }
         let done = self.node.undone.is_some() && self.hooks_begun && self.hooks.all_ended() && self.tell.is_empty();
-        if done || turn.has_come(self.gives_up_at()) {
+        let all_told = self.webhook.is_done() || turn.has_come(self.began + WEBHOOK_PATIENCE);
+        if (done && all_told) || turn.has_come(self.gives_up_at()) {
             self.ended = Some(turn.now);
             if self.node.undone.is_none() {
                 let trouble = "the node could not be brought back: the API server did not answer".to_owned();
@@ -231,7 +255,12 @@ impl WayBack {
     }
 
     pub fn numbers(&self) -> Numbers {
-        Numbers { request: self.line.last_number(), hook: self.hooks.last_number(), revision: self.revisions.given_out }
+        Numbers {
+            request: self.line.last_number(),
+            hook: self.hooks.last_number(),
+            revision: self.revisions.given_out,
+            webhook: self.webhook.last_number(),
+        }
     }
 
     /// The record of the response that is undone, with how that goes.
@@ -249,6 +278,9 @@ impl WayBack {
         let runs: Vec<HookWritten> =
             self.hooks.runs.iter().map(|run| written::write_hook_at(run, &self.clock)).collect();
         record.hooks.extend(runs);
+        if record.clock.boot_id == self.clock.boot_id {
+            record.webhook = written::write_webhook(&self.webhook, &self.clock);
+        }
         record.local_drain.active &= !(self.thaws && self.hooks.ended(Phase::LocalDrain));
         record.errors.extend(self.errors.iter().cloned());
         record

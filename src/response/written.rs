@@ -10,6 +10,7 @@ use super::hook_runs::{HookRuns, Run, RunResult};
 use super::node_work::NodeWork;
 use super::pod_work::{PodWork, Pods};
 use super::running::{LocalDrain, Notice, Phases, Running};
+use super::webhook::{Message, Webhook};
 use crate::hooks::Hook;
 use crate::moment::{Clock, Moment, Timestamp, from_seconds, to_seconds};
 use crate::notice::Deadline;
@@ -17,7 +18,7 @@ use crate::objects::PodId;
 use crate::process::Exit;
 use crate::record::{
     ClockWritten, HookWritten, LocalDrainWritten, NodeWritten, NoticeWritten, PhaseName, PhaseWritten, PodWritten,
-    Record, ResponseOutcome, VERSION,
+    Record, ResponseOutcome, VERSION, WebhookWritten,
 };
 
 /// Writes and reads the times of one response.
@@ -67,6 +68,7 @@ pub fn write(running: &Running) -> Record {
             blind: running.local_drain.blind,
             blind_until: times.write(running.local_drain.blind_until),
         },
+        webhook: write_webhook(&running.webhook, &running.clock),
         outcome: outcome(running),
         errors: running.errors.clone(),
     }
@@ -146,6 +148,28 @@ fn write_hook(run: &Run, times: &Times) -> HookWritten {
     }
 }
 
+/// What a webhook was told, by the clock of its response.
+pub fn write_webhook(webhook: &Webhook, clock: &Clock) -> Vec<WebhookWritten> {
+    let write = |message: &Message| WebhookWritten {
+        stage: message.stage,
+        attempts: message.attempts,
+        delivered_at: message.delivered_at.map(|moment| clock.timestamp(moment)),
+        reason: message.given_up.clone(),
+    };
+    webhook.messages.iter().map(write).collect()
+}
+
+/// And back.
+pub fn read_webhook(written: &[WebhookWritten], clock: &Clock) -> Webhook {
+    let read = |written: &WebhookWritten| Message {
+        stage: written.stage,
+        attempts: written.attempts,
+        delivered_at: written.delivered_at.map(|timestamp| clock.moment(timestamp)),
+        given_up: written.reason.clone(),
+    };
+    Webhook::taken_up(written.iter().map(read).collect())
+}
+
 fn write_phases(phases: &Phases, first_seen: Moment, times: &Times) -> Vec<PhaseWritten> {
     let spans = [
         (PhaseName::PreDrain, Some(first_seen), phases.pre_drain_ended),
@@ -197,6 +221,7 @@ pub fn read(record: Record) -> Running {
     running.hooks = hooks;
     running.phases = phases;
     running.errors = record.errors;
+    running.webhook = read_webhook(&record.webhook, &clock);
     running.withdrawn = record.outcome == Some(ResponseOutcome::Withdrawn);
     running.local_drain = LocalDrain {
         wave: record.local_drain.wave,

@@ -51,6 +51,7 @@ mod taints;
 mod volumes;
 mod wall_clock;
 mod way_back;
+mod webhook;
 mod without_kubernetes;
 
 use std::time::Duration;

@@ -271,7 +271,8 @@ impl World {
                 }
                 Action::RunHook(order) => self.run_hook(*order),
                 Action::StopHook { number } => self.stop_hook(number),
-                Action::KillLeftOver { .. } => {}
+                // The webhook is beside everything, and worlds have none.
+                Action::KillLeftOver { .. } | Action::SendWebhook { .. } => {}
                 Action::Record { revision } => self.write(revision),
                 Action::WriteClosed { revision, record } => self.write_record(revision, *record),
                 Action::Say(_, text) => self.history.note(self.now, Told::Said(text)),

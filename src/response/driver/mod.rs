@@ -10,6 +10,7 @@ mod only_one;
 mod requests;
 mod status_file;
 mod unreadable;
+mod webhook;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -398,6 +399,7 @@ impl Driver {
                     self.given_out = revision;
                     self.disk.write(revision, &record);
                 }
+                Action::SendWebhook { number, stage, until } => self.tell_webhook(number, stage, until),
                 Action::Say(level, text) => log::log!(level, "{text}"),
                 Action::Exit => self.done = true,
             }

@@ -6,6 +6,7 @@ use super::Running;
 use crate::config::Terms;
 use crate::moment::{Moment, Timestamp};
 use crate::notice::{self, Deadline, InstanceAction, Key, Kind, Sighting};
+use crate::record::Stage;
 use crate::response::tell;
 use crate::response::turn::{Turn, tenths};
 
@@ -51,6 +52,7 @@ impl Running {
     }
 
     pub(super) fn tell_of_the_notice(&mut self, turn: &Turn) {
+        self.tell_webhook(Stage::Notice);
         let message = tell::notice_words(&self.notice, &self.instance);
         if self.terms.conditions {
             let deadline = self.clock.timestamp(self.deadline.at);
@@ -129,6 +131,7 @@ impl Running {
         if self.phases.ended.is_none() {
             self.withdrawn = true;
             self.phases.ended = Some(turn.now);
+            self.tell_webhook(Stage::End);
         }
         self.hooks.stop_all(turn);
     }

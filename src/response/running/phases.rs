@@ -8,7 +8,7 @@ use super::{Running, a_few};
 use crate::hooks::Phase;
 use crate::moment::Moment;
 use crate::notice::InstanceAction;
-use crate::record::Outcome;
+use crate::record::{Outcome, Stage};
 use crate::response::plan;
 use crate::response::pod_work::asks::Rules;
 use crate::response::turn::{Turn, tenths};
@@ -230,6 +230,7 @@ impl Running {
         if done || turn.has_come(self.deadline.at) {
             self.phases.ended = Some(turn.now);
             self.tell_the_end(turn);
+            self.tell_webhook(Stage::End);
             self.changed_urgently();
         }
     }
@@ -280,8 +281,13 @@ impl Running {
 
     /// Whether there is nothing more to be done: the deadline has passed, and what it cut has had time to end.
     pub fn is_over(&self, turn: &mut Turn) -> bool {
-        let told_only = !self.terms.cordons() && self.has_said_all(turn);
-        told_only || (self.phases.ended.is_some() && turn.has_come(self.deadline.at + LAST_ENDS))
+        let told_only = !self.terms.cordons() && self.has_said_all(turn) && self.webhook.is_done();
+        told_only || (self.phases.ended.is_some() && turn.has_come(self.closing()))
+    }
+
+    /// When the response is closed at the latest.
+    pub(super) fn closing(&self) -> Moment {
+        self.deadline.at + LAST_ENDS
     }
 
     /// Ends what outlives a turn.

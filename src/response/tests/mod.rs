@@ -11,4 +11,5 @@ mod pods;
 mod promises;
 mod restarts;
 mod told;
+mod webhook;
 mod world;

@@ -6,7 +6,9 @@ use super::world::{World, after_start, at, ms, s};
 use crate::hooks::Phase;
 use crate::notice::InstanceAction;
 use crate::process::Started;
-use crate::record::{HookWritten, LocalDrainWritten, NoticeWritten, Outcome, Record, ResponseOutcome};
+use crate::record::{
+    HookWritten, LocalDrainWritten, NoticeWritten, Outcome, Record, ResponseOutcome, Stage, WebhookWritten,
+};
 use crate::response::{Action, Guard, written};
 
 fn busy_world(pods: &[(u64, u64, Option<u64>)]) -> World {
@@ -109,6 +111,13 @@ fn a_record_in_which_all_is_set_is_read_back_as_it_was() {
         HookWritten { reason: Some("no such file".into()), output_tail: "gone".into(), ..hook.clone() },
         hook,
     ];
+    let message = |stage, reason: Option<&str>| WebhookWritten {
+        stage,
+        attempts: 3,
+        delivered_at: reason.is_none().then_some(record.notice.first_seen),
+        reason: reason.map(str::to_owned),
+    };
+    record.webhook = vec![message(Stage::Notice, None), message(Stage::End, Some("gone"))];
     assert_eq!(written::write(&written::read(record.clone())), record);
     assert_eq!(written::deadline(&record), at(60.0));
 }

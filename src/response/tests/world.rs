@@ -11,7 +11,7 @@ use crate::moment::{Clock, Moment, Timestamp};
 use crate::notice::{InstanceAction, Kind, Sighting};
 use crate::objects::{Answer, Node, Pod, PodId, Refusal, Standing};
 use crate::process::{Cut, Ended, Exit};
-use crate::record::Record;
+use crate::record::{Record, Stage};
 use crate::response::{Action, Answered, Event, Guard, HookOrder, NodeChange, PodNews, Request, Restoration};
 
 pub fn ms(milliseconds: u64) -> Duration {
@@ -56,6 +56,7 @@ pub enum Told {
     Request(Moment, Request, bool),
     Hook(Moment, HookOrder),
     StopHook(Moment, u64),
+    Webhook(Moment, Stage, Moment),
 }
 
 pub struct World {
@@ -74,6 +75,11 @@ pub struct World {
     pub patch_refusals: Vec<u16>,
     /// These credentials may not list pods.
     pub pods_are_refused: bool,
+    /// What the webhook answers, in turn; then it takes everything.
+    pub webhook_answers: Vec<Answer>,
+    /// Nothing is heard of what it is told.
+    pub webhook_is_deaf: bool,
+    pub webhook_numbers: Vec<u64>,
     pub disk_works: bool,
     /// The folders of hooks can be looked into.
     pub hooks_are_found: bool,
@@ -116,6 +122,9 @@ impl World {
             round_trip: ms(4),
             patch_refusals: Vec::new(),
             pods_are_refused: false,
+            webhook_answers: Vec::new(),
+            webhook_is_deaf: false,
+            webhook_numbers: Vec::new(),
             disk_works: true,
             hooks_are_found: true,
             told: Vec::new(),
@@ -309,6 +318,7 @@ impl World {
                     self.written.extend(self.guard.record());
                     self.later(self.now + ms(5), Due::Tell(self.lives, Event::Recorded { revision }));
                 }
+                Action::SendWebhook { number, stage, until } => self.tell_webhook(number, stage, until),
                 Action::Say(_, text) => self.said.push(text),
                 Action::Exit => self.exited = Some(self.now),
                 Action::WriteClosed { revision, record } => {
@@ -318,6 +328,16 @@ impl World {
                 }
                 Action::KillLeftOver { .. } | Action::Record { .. } | Action::FindHooks => {}
             }
+        }
+    }
+
+    fn tell_webhook(&mut self, number: u64, stage: Stage, until: Moment) {
+        self.told.push(Told::Webhook(self.now, stage, until));
+        self.webhook_numbers.push(number);
+        let has_answer = !self.webhook_answers.is_empty();
+        let answer = if has_answer { self.webhook_answers.remove(0) } else { Answer::Accepted };
+        if !self.webhook_is_deaf {
+            self.later(self.now + ms(50), Due::Tell(self.lives, Event::Delivered { number, answer }));
         }
     }
 

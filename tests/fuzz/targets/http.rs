@@ -8,10 +8,13 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 use std::{fs, thread};
 
-use spot_guard::config::{self, Imds, Kubernetes, Mode};
+use spot_guard::config::{self, Imds, Kubernetes, Mode, Webhook};
 use spot_guard::imds::{Client, INSTANCE_ACTION};
 use spot_guard::kubernetes::{Api, Keeper, WatchEnd};
 use spot_guard::objects::{Answer, PodId};
+use spot_guard::record::{self, Stage};
+use spot_guard::secret::Secret;
+use spot_guard::webhook::{self, News};
 
 use super::assert_message;
 use super::times::assert_read_back;
@@ -78,6 +81,23 @@ pub fn api_answer(data: &[u8]) {
             Answer::Accepted => {}
         }
     }
+}
+
+/// What a webhook is answered.
+pub fn webhook_answer(data: &[u8]) {
+    static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
+    SERVER.answer(data, data);
+    let record = record::read(include_bytes!("../corpus/record/response-2")).unwrap();
+    let url = Some(Secret::new(format!("{}/s3cr3t", SERVER.url())));
+    let settings = Webhook { url, ..Webhook::default() };
+    let news = News { stage: Stage::End, record: &record, left: Duration::ZERO };
+    let why = match webhook::send(&settings, &news, Duration::from_secs(5)) {
+        Answer::Accepted => return,
+        Answer::Refused(refusal) => refusal.message,
+        Answer::Nothing(why) => why,
+    };
+    assert_message(&why);
+    assert!(!why.contains("s3cr3t"), "{why}");
 }
 
 /// Gained as the daemon gains it: from a kubeconfig, and a node that the server shows.

@@ -17,7 +17,7 @@ mod times;
 pub type Target = fn(&[u8]);
 
 /// By name; `corpus/NAME` holds what it is fed, and `dictionaries/NAME`, if there is one, words to make more from.
-pub const TARGETS: [(&str, Target); 25] = [
+pub const TARGETS: [(&str, Target); 27] = [
     ("instance-action", metadata::instance_action),
     ("rebalance", metadata::rebalance),
     ("scheduled-events", metadata::scheduled_events),
@@ -26,6 +26,7 @@ pub const TARGETS: [(&str, Target); 25] = [
     ("metadata-answer", http::metadata_answer),
     ("metadata-token", http::metadata_token),
     ("api-answer", http::api_answer),
+    ("webhook-answer", http::webhook_answer),
     ("kubeconfig", cluster::kubeconfig),
     ("exec-credential", cluster::exec_credential),
     ("certificates", cluster::certificates),
@@ -38,6 +39,7 @@ pub const TARGETS: [(&str, Target); 25] = [
     ("response", response::response),
     ("configuration", settings::configuration),
     ("environment", settings::environment),
+    ("template", settings::template),
     ("selector", settings::selector),
     ("duration", settings::duration),
     ("time-of-day", times::time_of_day),

@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use spot_guard::config::selector::{is_label_key, is_label_value};
-use spot_guard::config::{Files, Flags, Loaded, Selector, Sources, duration_text, key_text, load, parse_duration};
+use spot_guard::config::template;
+use spot_guard::config::{
+    Files, Flags, Loaded, Origin, Problem, Selector, Sources, duration_text, key_text, load, parse_duration,
+};
 
 use super::assert_message;
 
@@ -14,7 +17,7 @@ use super::assert_message;
 pub fn configuration(data: &[u8]) {
     let loaded = load_file(data, Vec::new());
     // A file counts as a whole or not at all.
-    if !loaded.problems.is_empty() {
+    if has_problems(&loaded) {
         assert_eq!(loaded.entries, load_file(b"", Vec::new()).entries);
     }
     assert_sound(loaded);
@@ -37,6 +40,12 @@ fn load_file(text: &[u8], environment: Vec<(String, String)>) -> Loaded {
     let loaded = load(&Sources { files: Files::One(path.clone()), environment, flags: Flags::default() });
     fs::remove_file(path).unwrap();
     loaded
+}
+
+/// Whether something is wrong with the settings themselves, and not only with a template that they name.
+fn has_problems(loaded: &Loaded) -> bool {
+    let is_of_a_template = |problem: &Problem| matches!(&problem.origin, Origin::File { path, .. } if loaded.settings.webhook.template.as_ref() == Some(path));
+    !loaded.problems.iter().all(is_of_a_template)
 }
 
 /// In memory where that can be: a file is written each time.
@@ -66,11 +75,23 @@ fn assert_sound(loaded: Loaded) {
         return;
     }
     let again = load_file(text.as_bytes(), Vec::new());
-    assert!(again.problems.is_empty(), "{:?}\n{text}", again.problems);
+    assert!(!has_problems(&again), "{:?}\n{text}", again.problems);
     let disabled = loaded.settings.imds.disabled;
     let mut settings = again.settings;
     settings.imds.disabled = disabled;
     assert_eq!(settings, loaded.settings, "{text}");
+}
+
+/// A template of a webhook's body.
+pub fn template(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let problems = template::check(text);
+    problems.iter().for_each(|(_, complaint)| assert_message(&complaint.to_string()));
+    assert!(problems.iter().all(|(line, _)| (1..=text.split('\n').count()).contains(line)), "{problems:?}");
+    // What passes becomes JSON with other values too.
+    let filled =
+        template::filled(text, |name| if template::NUMBERS.contains(&name) { "20" } else { "a\\n" }.to_owned());
+    assert!(!problems.is_empty() || serde_json::from_str::<serde::de::IgnoredAny>(&filled).is_ok(), "{filled}");
 }
 
 pub fn selector(data: &[u8]) {

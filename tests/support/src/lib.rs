@@ -22,6 +22,7 @@ pub mod memory_group;
 pub mod network;
 pub mod node_state;
 pub mod pods;
+pub mod receiver;
 pub mod record;
 pub mod replicas;
 pub mod sightings;
