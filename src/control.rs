@@ -32,6 +32,7 @@ pub enum Request {
     Uncordon,
     /// What the status file says.
     Status,
+    Metrics,
 }
 
 /// What is answered: one JSON object on one line.
@@ -53,6 +54,10 @@ pub enum Answer {
         record: PathBuf,
     },
     Status(Box<Status>),
+    Metrics {
+        /// In Prometheus's text format.
+        text: String,
+    },
     /// It makes sense and cannot be done now.
     Refused {
         why: String,
@@ -104,7 +109,9 @@ mod tests {
             since: time,
             reason: Some("new\nkernel".to_owned()),
         };
-        for request in [Request::Drain(bare), Request::Drain(whole), Request::Uncordon, Request::Status] {
+        for request in
+            [Request::Drain(bare), Request::Drain(whole), Request::Uncordon, Request::Status, Request::Metrics]
+        {
             let line = line(&request);
             assert_eq!(line.iter().position(|byte| *byte == b'\n'), Some(line.len() - 1));
             assert_eq!(read(&line), Ok(request));

@@ -96,7 +96,7 @@ fn advice(status: u16) -> &'static str {
 /// What was asked so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// How many requests by path (under `/latest/`) and answer (`200`, `404`, …; `none` without an answer).
+    /// How many requests by path (under `/latest/`) and answer (`200`, `404`, …; `timeout` or `error` without).
     pub requests: BTreeMap<(String, String), u64>,
     /// When an item was last given, or said to be absent, by the wall clock.
     pub last_success: Option<Timestamp>,

@@ -88,6 +88,15 @@ impl Record {
             Some(_) => WayBack::Done,
         }
     }
+
+    /// The phases that are under way: drain and post-drain may be beside each other, after the end there is only the
+    /// end, and on the way back that.
+    pub fn phases_under_way(&self) -> Vec<PhaseName> {
+        let begun = |name| self.phases.iter().any(|phase| phase.name == name);
+        let last = [PhaseName::Uncordon, PhaseName::Done].into_iter().find(|name| begun(*name));
+        let open = self.phases.iter().filter(|phase| phase.ended_at.is_none()).map(|phase| phase.name);
+        open.filter(|name| last.is_none_or(|last| last == *name)).collect()
+    }
 }
 
 /// What became of a pod.

@@ -70,6 +70,16 @@ pub fn absolute_path(value: &Value) -> Accepted<PathBuf> {
     if path.is_absolute() { Ok(path) } else { Err("it must be a path that begins with /".to_owned()) }
 }
 
+/// A file for node_exporter's textfile collector, which reads those that end in `.prom` and no others.
+pub fn textfile(value: &Value) -> Accepted<PathBuf> {
+    let path = absolute_path(value)?;
+    if path.extension().is_some_and(|end| end == "prom") {
+        Ok(path)
+    } else {
+        Err("it must end in .prom: node_exporter reads no others".to_owned())
+    }
+}
+
 /// A Node's name. It becomes part of URLs, so nothing else may be in it.
 pub fn node_name(value: &Value) -> Accepted<String> {
     let name = text(value)?;
@@ -237,6 +247,14 @@ mod tests {
         ];
         for text in bad {
             assert!(endpoint(&written(text)).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_textfile_is_one_that_node_exporter_reads() {
+        assert_eq!(textfile(&written("/var/lib/n/a.prom")), Ok(PathBuf::from("/var/lib/n/a.prom")));
+        for text in ["a.prom", "/a", "/a.txt", "/.prom", "/a.prom.new"] {
+            assert!(textfile(&written(text)).is_err(), "{text}");
         }
     }
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use super::accept::{
-    Accepted, absolute_path, address, endpoint, header, node_name, optional, proxy, selector, switch, taints, time,
-    word,
+    Accepted, absolute_path, address, endpoint, header, node_name, optional, proxy, selector, switch, taints, textfile,
+    time, word,
 };
 use super::nearest::nearest;
 use super::problem::Hint;
@@ -37,7 +37,7 @@ pub struct Row {
     pub put: fn(&mut Settings, &str, &Value) -> Accepted<()>,
 }
 
-pub static SCHEMA: [Row; 44] = [
+pub static SCHEMA: [Row; 45] = [
     row("imds", "endpoint", said("http://169.254.169.254"), "the metadata service, http://HOST[:PORT]", |s, _, v| {
         endpoint(v).map(|it| s.imds.endpoint = it)
     })
@@ -150,6 +150,9 @@ pub static SCHEMA: [Row; 44] = [
         let it = time(v, secs(1), DAY)?;
         s.hooks.timeouts.insert(name.to_owned(), it);
         Ok(())
+    }),
+    row("metrics", "textfile", said(""), "a file PATH.prom for node_exporter; empty: none", |s, _, v| {
+        optional(v, textfile).map(|it| s.metrics.textfile = it)
     }),
     row("webhook", "url", said(""), "a secret: https://HOST/PATH; empty: none", |s, _, v| {
         optional(v, address).map(|it| s.webhook.url = it)
@@ -332,6 +335,7 @@ pub fn blank() -> Settings {
             volumes: false,
         },
         hooks: Hooks { timeout: ZERO, timeouts: BTreeMap::new(), pre_drain_limit: None },
+        metrics: Metrics { textfile: None },
         webhook: Webhook::default(),
         log: Log { level: LevelFilter::Off, format: LogFormat::Auto },
         folders: Folders {

@@ -17,6 +17,7 @@ pub struct Settings {
     pub kubernetes: Kubernetes,
     pub drain: Drain,
     pub hooks: Hooks,
+    pub metrics: Metrics,
     pub webhook: Webhook,
     pub log: Log,
     pub folders: Folders,
@@ -113,6 +114,17 @@ pub enum Mode {
     Off,
 }
 
+impl Mode {
+    /// The word for it in settings and in the status.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Auto => "auto",
+            Mode::Required => "required",
+            Mode::Off => "off",
+        }
+    }
+}
+
 /// `[kubernetes]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kubernetes {
@@ -160,6 +172,13 @@ pub struct Hooks {
     /// `None`: a quarter of the window.
     #[serde(rename = "pre_drain_limit_seconds", with = "moment::optional_seconds")]
     pub pre_drain_limit: Option<Duration>,
+}
+
+/// `[metrics]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    /// Where node_exporter's textfile collector reads them; `None`: they are written nowhere.
+    pub textfile: Option<PathBuf>,
 }
 
 /// `[webhook]`

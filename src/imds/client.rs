@@ -165,7 +165,11 @@ impl Client {
     }
 
     fn count(&self, path: &str, answer: Result<Response<Body>, ureq::Error>) -> Result<Response<Body>, Error> {
-        let code = answer.as_ref().map_or_else(|_| "none".to_owned(), |answer| answer.status().as_str().to_owned());
+        let code = match &answer {
+            Ok(answer) => answer.status().as_str().to_owned(),
+            Err(ureq::Error::Timeout(_)) => "timeout".to_owned(),
+            Err(_) => "error".to_owned(),
+        };
         *self.counts().requests.entry((path.to_owned(), code)).or_default() += 1;
         answer.map_err(|error| Error::NoAnswer { url: self.url(path), reason: error.to_string() })
     }

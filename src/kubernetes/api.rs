@@ -104,6 +104,11 @@ impl Api {
         Api { client, node_name, dry_run }
     }
 
+    /// When the API server last accepted a request, whoever sent it, by the wall clock.
+    pub fn last_success(&self) -> Option<Timestamp> {
+        self.client.link.accepted_at()
+    }
+
     /// The name of the own node.
     pub fn node_name(&self) -> &str {
         &self.node_name

@@ -120,7 +120,10 @@ impl Client {
                     renewed = true;
                     self.renew(request, line.number, response)?;
                 }
-                Ok(response) if response.status().is_success() => return Ok(response),
+                Ok(response) if response.status().is_success() => {
+                    self.link.was_accepted();
+                    return Ok(response);
+                }
                 Ok(response) => return Err(Answer::Refused(refusal(response))),
                 Err(error) if broke(&error) && !reconnected => {
                     reconnected = true;

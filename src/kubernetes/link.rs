@@ -54,6 +54,8 @@ pub struct Link {
     ring: RwLock<Ring>,
     /// The server refused a streamed list: it is not asked for one again.
     pub lists_are_not_streamed: AtomicBool,
+    /// When the server last accepted a request, by the wall clock.
+    accepted_at: Mutex<Option<Timestamp>>,
 }
 
 /// The keys in use.
@@ -107,6 +109,16 @@ impl fmt::Display for LinkError {
 }
 
 impl Link {
+    /// The server has accepted a request.
+    pub fn was_accepted(&self) {
+        *self.accepted_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Timestamp::now());
+    }
+
+    /// When the server last accepted one.
+    pub fn accepted_at(&self) -> Option<Timestamp> {
+        *self.accepted_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The way that `config` and the environment describe, with its first keys. `proxy` is the configured one.
     pub fn new(config: Kubeconfig, proxy: Option<&str>) -> Result<Link, LinkError> {
         let bad_server = || LinkError::BadName("server", config.server.clone());
@@ -133,6 +145,7 @@ impl Link {
             credentials: Mutex::new(Credentials::new(config)),
             ring: RwLock::default(),
             lists_are_not_streamed: AtomicBool::new(false),
+            accepted_at: Mutex::default(),
         };
         link.fetch(false).map_err(LinkError::Credentials)?;
         link.look_up()?;

@@ -1,4 +1,6 @@
 //! What spot-guard shows of itself.
 
 pub mod log;
+pub mod metrics;
 pub mod status;
+pub mod textfile;

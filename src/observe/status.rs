@@ -5,8 +5,10 @@ use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Mode;
 use crate::instance::Instance;
 use crate::moment::Timestamp;
+use crate::notice::{InstanceAction, Kind};
 use crate::objects::Standing;
 use crate::record::Record;
 
@@ -21,7 +23,11 @@ pub struct Status {
     pub state: String,
     /// The same in words, with more to it.
     pub words: String,
+    /// Nothing is changed by this daemon.
+    pub dry_run: bool,
     pub instance: Instance,
+    /// Those that stand, answered or not.
+    pub notices: Vec<Notice>,
     pub imds: Health,
     pub kubernetes: Kubernetes,
     /// Whether records can be written, and the newest could be read.
@@ -30,6 +36,17 @@ pub struct Status {
     pub configuration_problems: Vec<String>,
     /// The running response as in its record.
     pub response: Option<Record>,
+}
+
+/// A notice that stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Notice {
+    pub kind: Kind,
+    pub action: InstanceAction,
+    /// Only maintenance events have one.
+    pub event_id: Option<String>,
+    /// As the notice said it.
+    pub time: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -42,19 +59,49 @@ pub struct Health {
 pub struct Kubernetes {
     /// `unknown`, `none` (hooks only), `unready` or `ready`.
     pub state: String,
+    /// `auto`, `required` or `off`, as in the settings.
+    pub mode: String,
     pub node_name: Option<String>,
     pub why: Option<String>,
 }
 
 impl Kubernetes {
-    pub fn of(standing: &Standing) -> Kubernetes {
+    pub fn of(standing: &Standing, mode: Mode) -> Kubernetes {
         let (state, node_name, why) = match standing {
             Standing::Unknown => ("unknown", None, None),
             Standing::None(why) => ("none", None, Some(why.clone())),
             Standing::Unready(why) => ("unready", None, Some(why.clone())),
             Standing::Ready { node_name, doubt } => ("ready", Some(node_name.clone()), doubt.clone()),
         };
-        Kubernetes { state: state.to_owned(), node_name, why }
+        Kubernetes { state: state.to_owned(), mode: mode.name().to_owned(), node_name, why }
+    }
+
+    /// Whether there may be a cluster: only `off` says that none is meant.
+    pub fn is_wanted(&self) -> bool {
+        self.mode != Mode::Off.name()
+    }
+}
+
+/// How much would be done about a notice that came now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protection {
+    /// All that is meant to be done.
+    Whole,
+    /// The hooks run, but no cluster was found: on the node of one, its pods would be lost.
+    HooksOnly,
+    /// It would not be seen, or the node not drained.
+    None,
+}
+
+impl Status {
+    pub fn protection(&self) -> Protection {
+        match self.kubernetes.state.as_str() {
+            _ if !self.imds.ok || self.dry_run => Protection::None,
+            "ready" => Protection::Whole,
+            "none" if !self.kubernetes.is_wanted() => Protection::Whole,
+            "none" => Protection::HooksOnly,
+            _ => Protection::None,
+        }
     }
 }
 

@@ -134,7 +134,7 @@ impl Plan {
             action: InstanceAction::None,
             response: settings.responses.of(kind).reaction,
             window_seconds: None,
-            kubernetes: Kubernetes::of(seen.standing),
+            kubernetes: Kubernetes::of(seen.standing, settings.kubernetes.mode),
             budgets_known: seen.world.knows_budgets(),
             cordoned_seconds: None,
             out_of_load_balancers: false,

@@ -324,9 +324,9 @@ impl Board {
         acted && posted.deadline.at <= now && !std::mem::replace(&mut posted.outlived, true)
     }
 
-    /// The kinds of notices that stand, for a person.
-    pub fn words(&self) -> Vec<String> {
+    /// The notices that stand.
+    pub fn standing(&self) -> impl Iterator<Item = &Sighting> {
         let stand = self.posted.iter().filter(|posted| posted.state != State::Stale && posted.gone_since.is_none());
-        stand.map(|posted| posted.sighting.kind.to_string()).collect()
+        stand.map(|posted| &posted.sighting)
     }
 }

@@ -386,6 +386,11 @@ impl Guard {
         &self.standing
     }
 
+    /// The notices that stand, answered or not.
+    pub fn notices(&self) -> impl Iterator<Item = &Sighting> {
+        self.board.standing()
+    }
+
     pub fn instance(&self) -> &Instance {
         &self.instance
     }
@@ -420,7 +425,7 @@ impl Guard {
             Standing::Ready { node_name, doubt: Some(why) } => format!("node {node_name} is still ready: {why}"),
         };
         let cordoned = if self.closed.is_some() { "; it stays cordoned" } else { "" };
-        let notices = self.board.words();
+        let notices: Vec<String> = self.notices().map(|sighting| sighting.kind.to_string()).collect();
         let stand = if notices.is_empty() { String::new() } else { format!("; there is a {}", notices.join(", a ")) };
         format!("watching for notices; {cluster}{cordoned}{stand}")
     }

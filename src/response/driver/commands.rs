@@ -15,8 +15,9 @@ impl Driver {
             Request::Drain(drain) => self.drain(drain).unwrap_or_else(|wrong| Answer::Wrong { why: wrong.to_string() }),
             Request::Uncordon => self.uncordon(),
             Request::Status => Answer::Status(Box::new(self.status())),
+            Request::Metrics => Answer::Metrics { text: self.metrics_text() },
         };
-        self.was_asked |= !matches!(command.request, Request::Status);
+        self.was_asked |= !matches!(command.request, Request::Status | Request::Metrics);
         command.answer(answer);
     }
 

@@ -6,6 +6,7 @@ mod commands;
 mod disk;
 mod errand;
 mod hook_runner;
+mod metrics_file;
 mod only_one;
 mod requests;
 mod status_file;
@@ -27,6 +28,7 @@ use crate::kubernetes::Keeper;
 use crate::moment::{self, Clock, Moment, Timestamp};
 use crate::notice::{self, Kind, Reading};
 use crate::objects::Standing;
+use crate::observe::metrics::Counted;
 use crate::process::Stop;
 use crate::signals::{Caught, Signal};
 use crate::systemd::{self, Notifier};
@@ -34,6 +36,7 @@ use crate::trouble::Trouble;
 use disk::Disk;
 pub use errand::Errand;
 pub use hook_runner::{HookRunner, Told};
+use metrics_file::MetricsFile;
 pub use only_one::OnlyOne;
 pub use requests::Requests;
 use unreadable::UnreadableNotices;
@@ -110,6 +113,7 @@ pub fn run(
     let signals = signals.map_err(Error::Signals)?;
     let _only_one = OnlyOne::lock(&loaded.settings.folders.runtime).map_err(Error::AnotherCopy)?;
     let mut driver = Driver::start(sources, loaded, notifier, signals)?;
+    driver.write_metrics_into_the_file_of_the_settings();
     driver.take_up();
     driver.loop_until_told();
     Ok(())
@@ -129,6 +133,9 @@ struct Driver {
     disk: Disk,
     notifier: Notifier,
     instance_id: Arc<Mutex<Option<String>>>,
+    poll: imds::Poll,
+    counted: Counted,
+    metrics: MetricsFile,
     imds_trouble: Option<String>,
     unreadable: UnreadableNotices,
     status_words: String,
@@ -151,7 +158,7 @@ impl Driver {
         let to = sender.clone();
         signals.tell(move |signal| drop(to.send(Message::Signal(signal)))).map_err(Error::Thread)?;
         let to = sender.clone();
-        imds::poll(&settings.imds, move |news| drop(to.send(Message::Imds(news)))).map_err(Error::Thread)?;
+        let poll = imds::poll(&settings.imds, move |news| drop(to.send(Message::Imds(news)))).map_err(Error::Thread)?;
         let instance_id: Arc<Mutex<Option<String>>> = Arc::default();
         let keeper = start_keeper(&settings, Arc::clone(&instance_id), tell(&sender));
         let disk = Disk::start(&settings.folders.state, sender.clone()).map_err(Error::Thread)?;
@@ -171,6 +178,9 @@ impl Driver {
             disk,
             notifier,
             instance_id,
+            poll,
+            counted: Counted::default(),
+            metrics: MetricsFile::default(),
             imds_trouble: None,
             unreadable: UnreadableNotices::default(),
             status_words: String::new(),
@@ -196,6 +206,7 @@ impl Driver {
         self.requests.are_of(self.guard.instance());
         if let Some(closed) = closed {
             self.disk.write(0, &closed);
+            self.counted.count(&closed);
         }
         self.perform(actions);
     }
@@ -214,6 +225,7 @@ impl Driver {
             }
             self.status_changed |= self.disk.look(Moment::now());
             self.tell_status();
+            self.tell_metrics();
             self.notice_sleep();
             let now = Moment::now();
             let wait = self.guard.next_wake().map_or(watchdog, |wake| now.until(wake).min(watchdog));
@@ -241,6 +253,7 @@ impl Driver {
     /// Ends the daemon: the last record is on disk, or its time is over.
     fn end(&mut self) {
         self.notifier.stopping();
+        self.end_metrics();
         let by = Moment::now() + LAST_RECORD_PATIENCE;
         while self.recorded < self.given_out && Moment::now() < by {
             match self.receiver.recv_timeout(Duration::from_millis(100)) {
@@ -350,6 +363,9 @@ impl Driver {
         let former = std::mem::replace(&mut self.settings, Arc::new(loaded.settings));
         self.other_cluster |= former.kubernetes != self.settings.kubernetes;
         crate::observe::log::set_up(&self.settings.log);
+        if !self.is_errand {
+            self.write_metrics_into_the_file_of_the_settings();
+        }
         self.feed(Event::Reloaded(Arc::clone(&self.settings)));
     }
 
@@ -398,6 +414,7 @@ impl Driver {
                 Action::WriteClosed { revision, record } => {
                     self.given_out = revision;
                     self.disk.write(revision, &record);
+                    self.counted.count(&record);
                 }
                 Action::SendWebhook { number, stage, until } => self.tell_webhook(number, stage, until),
                 Action::Say(level, text) => log::log!(level, "{text}"),

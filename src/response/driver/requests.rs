@@ -55,6 +55,11 @@ impl Requests {
         self.keeper.hurry();
     }
 
+    /// When the API server last accepted a request.
+    pub fn last_success(&self) -> Option<Timestamp> {
+        self.keeper.api()?.last_success()
+    }
+
     /// Sends a request; its answer arrives as an event, whatever happens.
     pub fn send(&mut self, number: u64, request: Request, afresh: bool) {
         let Some(api) = self.api(afresh) else {

@@ -2,7 +2,8 @@
 
 use super::{Driver, STOP_EXTENSION};
 use crate::moment::{Moment, Timestamp};
-use crate::observe::status::{self, Health, Kubernetes, Status};
+use crate::notice::Sighting;
+use crate::observe::status::{self, Health, Kubernetes, Notice, Status};
 use crate::record::VERSION;
 
 impl Driver {
@@ -18,6 +19,7 @@ impl Driver {
             self.notifier.extend_timeout(STOP_EXTENSION);
         }
         if self.status_changed {
+            self.metrics.stale = true;
             // What could not be written is written again next time around.
             self.status_changed = !self.write_status();
         }
@@ -51,12 +53,19 @@ impl Driver {
             pid: std::process::id(),
             state: self.guard.state().name().to_owned(),
             words: self.status_words.clone(),
+            dry_run: self.settings.dry_run,
             instance: self.guard.instance().clone(),
+            notices: self.guard.notices().map(notice).collect(),
             imds: Health { ok: imds_trouble.is_none(), trouble: imds_trouble },
-            kubernetes: Kubernetes::of(self.guard.standing()),
+            kubernetes: Kubernetes::of(self.guard.standing(), self.settings.kubernetes.mode),
             record: self.disk.health(),
             configuration_problems: self.problems.iter().map(ToString::to_string).collect(),
             response: self.guard.record(),
         }
     }
+}
+
+fn notice(sighting: &Sighting) -> Notice {
+    let Sighting { kind, action, event_id, time, .. } = sighting;
+    Notice { kind: *kind, action: *action, event_id: event_id.clone(), time: *time }
 }
