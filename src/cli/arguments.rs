@@ -68,6 +68,7 @@ pub enum Command {
     Drain(DrainCommand),
     Uncordon(UncordonCommand),
     Rehearse(RehearseCommand),
+    Status(StatusCommand),
     Config(ConfigCommand),
     Completions(CompletionsCommand),
 }
@@ -154,6 +155,27 @@ pub struct RehearseCommand {
     /// run the hooks, each told that it is a rehearsal by SPOT_GUARD_REHEARSAL=1
     #[argh(switch)]
     pub run_hooks: bool,
+}
+
+/// What the daemon sees and is doing: is this machine protected, is there a notice, how does the response go? Without a
+/// daemon: what the last one said.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "status",
+    example = "spot-guard status --watch",
+    note = "Ends with 0 when a daemon has answered, with 1 when none runs."
+)]
+pub struct StatusCommand {
+    /// as status.json has it
+    #[argh(switch)]
+    pub json: bool,
+    /// as node_exporter has them, in Prometheus's text format
+    #[argh(switch)]
+    pub metrics: bool,
+    /// go on until interrupted, redrawn in place on a terminal
+    #[argh(switch)]
+    pub watch: bool,
 }
 
 /// Print the effective settings, each with where it came from.

@@ -16,6 +16,7 @@ mod rehearse;
 mod run;
 mod screen;
 mod sort;
+mod status;
 mod summary;
 mod uncordon;
 
@@ -48,6 +49,7 @@ pub fn main(
         Command::Drain(asked) => drain::drain(asked, sources),
         Command::Uncordon(_) => uncordon::uncordon(sources),
         Command::Rehearse(asked) => rehearse::rehearse(&asked, &sources),
+        Command::Status(asked) => status::status(&asked, &sources),
         Command::Config(asked) => config::config(&asked, &sources),
         Command::Completions(asked) => completions::completions(&asked),
     }

@@ -1,17 +1,29 @@
-//! One line that says how it goes: on a terminal redrawn in place, else a new one for each change.
+//! What says how it goes: on a terminal redrawn in place, else a new line for each change.
 
 use std::io::{self, IsTerminal, Write};
 
+/// One line.
 pub struct Screen {
     /// Redraws.
     live: bool,
     shown: String,
+    /// Nobody takes what is shown.
+    closed: bool,
 }
 
 impl Screen {
     /// For standard output; `NO_COLOR` and a terminal that can do nothing are heeded.
     pub fn of(environment: &[(String, String)]) -> Screen {
-        Screen { live: is_colourful(environment), shown: String::new() }
+        Screen { live: is_colourful(environment), shown: String::new(), closed: false }
+    }
+
+    /// Whether it may redraw and have colours.
+    pub fn is_live(&self) -> bool {
+        self.live
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.closed
     }
 
     pub fn show(&mut self, words: &str) {
@@ -22,7 +34,7 @@ impl Screen {
         }
         // Without wrapping, and with the cursor at the beginning: what the log says next stands in its place.
         let text = if self.live { format!("\r\x1b[?7l{words}\x1b[K\x1b[?7h\r") } else { words + "\n" };
-        write(&text);
+        self.closed |= !write(&text);
         self.shown = key;
     }
 
@@ -44,10 +56,30 @@ pub fn is_colourful(environment: &[(String, String)]) -> bool {
     io::stdout().is_terminal() && !plain
 }
 
+/// Several lines. The last state stays.
+#[derive(Default)]
+pub struct Frame {
+    shown: Vec<String>,
+}
+
+impl Frame {
+    /// Lines of at most the terminal's width, at most one less than it has. False if nobody takes them.
+    pub fn show(&mut self, lines: Vec<String>) -> bool {
+        if lines == self.shown {
+            return true;
+        }
+        // The cursor stands below what was drawn. Without wrapping, in case the terminal has become narrower.
+        let up = if self.shown.is_empty() { String::new() } else { format!("\x1b[{}A", self.shown.len()) };
+        let drawn: String = lines.iter().map(|line| format!("{line}\x1b[K\n")).collect();
+        self.shown = lines;
+        write(&format!("\r{up}\x1b[?7l{drawn}\x1b[J\x1b[?7h"))
+    }
+}
+
 /// What nobody takes is not said; the response goes on all the same.
-fn write(text: &str) {
+fn write(text: &str) -> bool {
     let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
 }
 
 /// The words without seconds, which are others each second: `draining in 41 s; 3 pods left` is no news after 42 s.

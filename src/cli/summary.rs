@@ -72,9 +72,13 @@ fn left_line(pod: &PodWritten) -> String {
     format!("{}/{}{reason}", pod.namespace, pod.name)
 }
 
-/// How a hook failed, if it did.
 fn failure(hook: &HookWritten) -> Option<String> {
-    let how = match (hook.timed_out, hook.stopped, hook.exit, hook.signal, &hook.reason) {
+    how_it_failed(hook).map(|how| format!("{}/{} {how}", hook.phase, hook.name))
+}
+
+/// How a hook failed, if it did.
+pub fn how_it_failed(hook: &HookWritten) -> Option<String> {
+    Some(match (hook.timed_out, hook.stopped, hook.exit, hook.signal, &hook.reason) {
         (true, ..) => "took too long".to_owned(),
         (_, true, ..) => return None,
         (_, _, Some(0), ..) => return None,
@@ -82,8 +86,7 @@ fn failure(hook: &HookWritten) -> Option<String> {
         (_, _, None, Some(signal), _) => format!("ended by signal {signal}"),
         (_, _, None, None, Some(reason)) => format!("not started: {reason}"),
         (_, _, None, None, None) => return None,
-    };
-    Some(format!("{}/{} {how}", hook.phase, hook.name))
+    })
 }
 
 /// The first of them, and how many more there are.

@@ -46,6 +46,7 @@ mod second_copy;
 mod signals;
 mod silent_api_server;
 mod state_folder;
+mod status;
 mod story;
 mod taints;
 mod volumes;

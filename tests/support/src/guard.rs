@@ -170,7 +170,8 @@ impl Setup {
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("run spot-guard")
     }
 
-    fn command(&self, subcommand: &[&str]) -> Command {
+    /// Another subcommand, to be run with the same flags.
+    pub fn command(&self, subcommand: &[&str]) -> Command {
         let at = |name: &str| self.folder.path().join(name);
         fs::write(at("config.toml"), &self.config).expect("write the configuration");
         let mut command = Command::new(&self.program);
@@ -204,6 +205,11 @@ impl Guard {
     /// Runs another subcommand beside the test, with the same flags; who waits for it has its output.
     pub fn spawn(&self, subcommand: &[&str]) -> Child {
         self.setup.spawn(subcommand)
+    }
+
+    /// Another subcommand, to be run with the same flags.
+    pub fn command(&self, subcommand: &[&str]) -> Command {
+        self.setup.command(subcommand)
     }
 
     /// The lines that hooks have left in `$OUT/name`.
