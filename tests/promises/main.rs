@@ -33,6 +33,7 @@ mod late_pod;
 mod maintenance;
 mod many_pods;
 mod metadata_service;
+mod metrics;
 mod namespace_goes_away;
 mod pairs;
 mod pods_that_do_not_go;
