@@ -6,6 +6,8 @@
 mod store;
 mod writer;
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::config::Terms;
@@ -15,7 +17,7 @@ use crate::moment::Timestamp;
 use crate::notice::{InstanceAction, Key, Kind};
 use crate::process::Started;
 
-pub use store::{Error, Newest, Store};
+pub use store::{Error, Kept, Newest, Store};
 pub use writer::Writer;
 
 /// The version of the record and of the status file. Readers ignore fields that they do not know.
@@ -40,9 +42,15 @@ pub struct Record {
     pub instance: Instance,
     pub node: NodeWritten,
     pub pods: Vec<PodWritten>,
+    /// Pods that stay where they are, as counted when the drain began; `None` without a drain, or without a cluster.
+    #[serde(default)]
+    pub staying: Option<StayingWritten>,
     pub hooks: Vec<HookWritten>,
     pub phases: Vec<PhaseWritten>,
     pub local_drain: LocalDrainWritten,
+    /// When others did not answer, in the order in which that began; at most 50.
+    #[serde(default)]
+    pub troubles: Vec<TroubleWritten>,
     /// What a webhook was to be told.
     #[serde(default)]
     pub webhook: Vec<WebhookWritten>,
@@ -100,7 +108,7 @@ impl Record {
 }
 
 /// What became of a pod.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// Gone before the deadline, no container cut.
@@ -184,6 +192,9 @@ pub struct PodWritten {
     /// `drain.grace-period-limit` made the grace shorter than the pod's own.
     pub capped: bool,
     pub asked_at: Option<Timestamp>,
+    /// When its eviction was first refused, by its budget for instance.
+    #[serde(default)]
+    pub refused_at: Option<Timestamp>,
     pub forced: bool,
     /// Its containers were stopped on the machine itself, from then on.
     pub locally_at: Option<Timestamp>,
@@ -193,6 +204,46 @@ pub struct PodWritten {
     pub has_claims: bool,
     pub outcome: Option<Outcome>,
     pub reason: Option<String>,
+}
+
+/// How many pods stay, by why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StayingWritten {
+    pub daemon_set: usize,
+    #[serde(rename = "static")]
+    pub static_pods: usize,
+    /// `drain.skip` names them.
+    pub skipped: usize,
+}
+
+/// `6 stay (5 DaemonSet, 1 static)`
+impl fmt::Display for StayingWritten {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kinds = [(self.daemon_set, "DaemonSet"), (self.static_pods, "static"), (self.skipped, "skipped")];
+        let names: Vec<String> =
+            kinds.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}")).collect();
+        let names = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
+        write!(f, "{} stay{names}", self.daemon_set + self.static_pods + self.skipped)
+    }
+}
+
+/// A while in which another did not answer, or not as it should.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TroubleWritten {
+    pub with: Other,
+    pub started_at: Timestamp,
+    /// Absent while it lasts.
+    pub ended_at: Option<Timestamp>,
+    /// What was wrong at first; absent where there was only silence.
+    pub reason: Option<String>,
+}
+
+/// Whom a response depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Other {
+    ApiServer,
+    MetadataService,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

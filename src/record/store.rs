@@ -62,6 +62,24 @@ pub struct Newest {
     pub troubles: Vec<Error>,
 }
 
+/// A record as it lies on the disk.
+#[derive(Debug)]
+pub struct Kept {
+    pub path: PathBuf,
+    pub text: Vec<u8>,
+    /// Or why it cannot be read; one line.
+    pub record: Result<Record, String>,
+}
+
+impl Kept {
+    fn of(path: PathBuf) -> Kept {
+        match read_bounded(&path) {
+            Ok(text) => Kept { record: super::read(&text), text, path },
+            Err(error) => Kept { record: Err(error.to_string()), text: Vec::new(), path },
+        }
+    }
+}
+
 /// The records below a state folder.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -97,6 +115,14 @@ impl Store {
         }
         newest.others = self.others(newest.record.as_ref().map(|record| record.id.as_str()));
         newest
+    }
+
+    /// All records, the oldest first by their names, for one who only reads.
+    ///
+    /// # Errors
+    /// When the folder is there and cannot be read.
+    pub fn all(&self) -> Result<Vec<Kept>, Error> {
+        Ok(self.records()?.into_iter().map(Kept::of).collect())
     }
 
     fn others(&self, newest: Option<&str>) -> Vec<Record> {

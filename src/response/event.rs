@@ -20,6 +20,10 @@ pub enum Event {
     Completed(Key),
     /// The metadata service has shown all notices of that kind: what it did not show is not there.
     Polled(Kind),
+    /// The metadata service does not answer as it should, or is well again.
+    MetadataService {
+        trouble: Option<String>,
+    },
     /// Which instance this is.
     Instance(Instance),
     /// How things stand with the cluster.

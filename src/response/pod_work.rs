@@ -25,6 +25,8 @@ pub struct PodWork {
     pub has_claims: bool,
     /// When its eviction or deletion was accepted.
     pub asked_at: Option<Moment>,
+    /// When its eviction was first refused: at the force time a DELETE follows.
+    pub refused_at: Option<Moment>,
     /// A DELETE that passes over a budget was sent.
     pub forced: bool,
     pub gone_at: Option<Moment>,
@@ -35,8 +37,6 @@ pub struct PodWork {
     pub locally_at: Option<Moment>,
     /// Somebody asked it: it has a deletion timestamp.
     pub stopping: bool,
-    /// Its eviction was refused: at the force time a DELETE follows.
-    refused: bool,
     refusals: u32,
     not_before: Moment,
     /// When it was first asked, whatever the answer, in this life of the daemon.
@@ -67,13 +67,13 @@ impl PodWork {
             capped,
             has_claims: false,
             asked_at: None,
+            refused_at: None,
             forced: false,
             gone_at: None,
             cut: false,
             reason: None,
             locally_at: None,
             stopping: false,
-            refused: false,
             refusals: 0,
             not_before: Moment::default(),
             tried_at: None,

@@ -3,6 +3,7 @@
 mod local_drain;
 mod notices;
 mod phases;
+mod troubles;
 mod webhook;
 
 use std::collections::BTreeSet;
@@ -28,9 +29,11 @@ use crate::instance::Instance;
 use crate::moment::{Clock, Moment};
 use crate::notice::{self, Deadline, InstanceAction, Sighting};
 use crate::objects::{Answer, Standing};
+use crate::record::StayingWritten;
 pub use local_drain::LocalDrain;
 pub use notices::Notice;
 pub use phases::Phases;
+pub use troubles::Trouble;
 
 /// Errors that are kept in the record; what comes after is only logged.
 const ERRORS_KEPT: usize = 50;
@@ -66,8 +69,12 @@ pub struct Running {
     pub node_name: Option<String>,
     pub node: NodeWork,
     pub pods: Pods,
+    /// Pods that stay, as counted when the drain began.
+    pub staying: Option<StayingWritten>,
     pub hooks: HookRuns,
     pub phases: Phases,
+    /// When others did not answer.
+    pub troubles: Vec<Trouble>,
     pub errors: Vec<String>,
     line: Line,
     tell: Tell,
@@ -126,8 +133,10 @@ impl Running {
             node_name: None,
             node: NodeWork::default(),
             pods: Pods::default(),
+            staying: None,
             hooks: HookRuns::default(),
             phases: Phases::default(),
+            troubles: Vec::new(),
             errors: Vec::new(),
             line: Line::default(),
             tell: Tell::default(),
@@ -199,6 +208,7 @@ impl Running {
                 self.changed_urgently();
             }
             Event::Recorded { revision } => self.revisions.recorded(revision),
+            Event::MetadataService { trouble } => self.note_metadata_service(turn, trouble),
             Event::Instance(instance) => {
                 self.instance = instance;
                 self.changed();
@@ -270,6 +280,7 @@ impl Running {
     /// Does all that is due.
     pub fn advance(&mut self, turn: &mut Turn, standing: &Standing) {
         self.line.listen(turn);
+        self.note_silence(turn);
         if self.node_name.is_none()
             && let Standing::Ready { node_name, .. } = standing
         {
@@ -385,19 +396,13 @@ impl Running {
         format!("{action} in {left} s; draining, {} of {} pods left", self.pods.left(), self.pods.stop.len())
     }
 
-    /// How the pods are counted when the drain begins: `105 pods to stop, 6 stay (5 DaemonSet, 1 static)`.
-    fn count(&self) -> String {
-        let kinds =
-            [(plan::Role::DaemonSet, "DaemonSet"), (plan::Role::Static, "static"), (plan::Role::Skipped, "skipped")];
-        let stay: Vec<(usize, &str)> = kinds
-            .iter()
-            .map(|(role, name)| (self.pods.staying(*role), *name))
-            .filter(|(count, _)| *count > 0)
-            .collect();
-        let total: usize = stay.iter().map(|(count, _)| count).sum();
-        let names: Vec<String> = stay.iter().map(|(count, name)| format!("{count} {name}")).collect();
-        let staying = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
-        format!("{} pods to stop, {total} stay{staying}", self.pods.stop.len())
+    /// How many pods stay, by why.
+    fn count_staying(&self) -> StayingWritten {
+        StayingWritten {
+            daemon_set: self.pods.staying(plan::Role::DaemonSet),
+            static_pods: self.pods.staying(plan::Role::Static),
+            skipped: self.pods.staying(plan::Role::Skipped),
+        }
     }
 
     /// Namespaces and names of the pods that are left.

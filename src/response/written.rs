@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::hook_runs::{HookRuns, Run, RunResult};
 use super::node_work::NodeWork;
 use super::pod_work::{PodWork, Pods};
-use super::running::{LocalDrain, Notice, Phases, Running};
+use super::running::{LocalDrain, Notice, Phases, Running, Trouble};
 use super::webhook::{Message, Webhook};
 use crate::hooks::Hook;
 use crate::moment::{Clock, Moment, Timestamp, from_seconds, to_seconds};
@@ -18,7 +18,7 @@ use crate::objects::PodId;
 use crate::process::Exit;
 use crate::record::{
     ClockWritten, HookWritten, LocalDrainWritten, NodeWritten, NoticeWritten, PhaseName, PhaseWritten, PodWritten,
-    Record, ResponseOutcome, VERSION, WebhookWritten,
+    Record, ResponseOutcome, TroubleWritten, VERSION, WebhookWritten,
 };
 
 /// Writes and reads the times of one response.
@@ -60,6 +60,7 @@ pub fn write(running: &Running) -> Record {
             restored_at: None,
         },
         pods: running.pods.stop.iter().map(|pod| write_pod(pod, running.phases.ended.is_some(), &times)).collect(),
+        staying: running.staying,
         hooks: running.hooks.runs.iter().map(|run| write_hook(run, &times)).collect(),
         phases: write_phases(&running.phases, running.notice.first_seen, &times),
         local_drain: LocalDrainWritten {
@@ -68,6 +69,7 @@ pub fn write(running: &Running) -> Record {
             blind: running.local_drain.blind,
             blind_until: times.write(running.local_drain.blind_until),
         },
+        troubles: running.troubles.iter().map(|trouble| write_trouble(trouble, &times)).collect(),
         webhook: write_webhook(&running.webhook, &running.clock),
         outcome: outcome(running),
         errors: running.errors.clone(),
@@ -102,6 +104,7 @@ fn write_pod(pod: &PodWork, ended: bool, times: &Times) -> PodWritten {
         grace_seconds: pod.grace.as_secs(),
         capped: pod.capped,
         asked_at: times.write(pod.asked_at),
+        refused_at: times.write(pod.refused_at),
         forced: pod.forced,
         locally_at: times.write(pod.locally_at),
         gone_at: times.write(pod.gone_at),
@@ -109,6 +112,15 @@ fn write_pod(pod: &PodWork, ended: bool, times: &Times) -> PodWritten {
         has_claims: pod.has_claims,
         outcome: (ended || pod.gone_at.is_some()).then(|| pod.outcome()),
         reason: pod.reason.clone(),
+    }
+}
+
+fn write_trouble(trouble: &Trouble, times: &Times) -> TroubleWritten {
+    TroubleWritten {
+        with: trouble.with,
+        started_at: times.0.timestamp(trouble.since),
+        ended_at: times.write(trouble.ended_at),
+        reason: trouble.reason.clone(),
     }
 }
 
@@ -220,6 +232,8 @@ pub fn read(record: Record) -> Running {
     running.pods = pods;
     running.hooks = hooks;
     running.phases = phases;
+    running.staying = record.staying;
+    running.troubles = record.troubles.iter().map(|trouble| read_trouble(trouble, &times)).collect();
     running.errors = record.errors;
     running.webhook = read_webhook(&record.webhook, &clock);
     running.withdrawn = record.outcome == Some(ResponseOutcome::Withdrawn);
@@ -243,11 +257,21 @@ fn read_notice(notice: &NoticeWritten, times: &Times) -> Notice {
     }
 }
 
+fn read_trouble(trouble: &TroubleWritten, times: &Times) -> Trouble {
+    Trouble {
+        with: trouble.with,
+        since: times.0.moment(trouble.started_at),
+        ended_at: times.read(trouble.ended_at),
+        reason: trouble.reason.clone(),
+    }
+}
+
 fn read_pod(pod: &PodWritten, times: &Times) -> PodWork {
     let id = PodId { namespace: pod.namespace.clone(), name: pod.name.clone(), uid: pod.uid.clone() };
     let mut work = PodWork::known(id, pod.priority, Duration::from_secs(pod.grace_seconds), pod.capped);
     work.has_claims = pod.has_claims;
     work.asked_at = times.read(pod.asked_at);
+    work.refused_at = times.read(pod.refused_at);
     work.forced = pod.forced;
     work.gone_at = times.read(pod.gone_at);
     work.cut = pod.cut;

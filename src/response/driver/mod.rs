@@ -314,12 +314,14 @@ impl Driver {
                 self.feed(Event::Instance(instance));
             }
             imds::News::Trouble(trouble) => {
-                self.imds_trouble = Some(trouble);
+                self.imds_trouble = Some(trouble.clone());
                 self.status_changed = true;
+                self.feed(Event::MetadataService { trouble: Some(trouble) });
             }
             imds::News::Well => {
                 self.imds_trouble = None;
                 self.status_changed = true;
+                self.feed(Event::MetadataService { trouble: None });
             }
         }
     }

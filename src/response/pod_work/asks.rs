@@ -74,7 +74,7 @@ impl PodWork {
             let patience = sent.max(forced_from) + line.patience();
             return if turn.has_come(patience) { self.step_when_forced(turn) } else { None };
         }
-        if !self.refused {
+        if self.refused_at.is_none() {
             let allowed = rules.open || turn.has_come(force_time);
             return (allowed && turn.has_come(self.not_before)).then_some(Step::Evict);
         }
@@ -133,7 +133,9 @@ impl PodWork {
     fn was_refused(&mut self, turn: &mut Turn, refusal: &Refusal) {
         self.refusals += 1;
         let unknown = refusal.status == 404 && self.refusals <= UNKNOWN_TRIES;
-        self.refused |= !unknown;
+        if !unknown {
+            self.refused_at.get_or_insert(turn.now);
+        }
         let wait = match self.forced {
             _ if unknown => UNKNOWN_AGAIN_AFTER,
             // Each second more is one of its grace.
@@ -188,7 +190,7 @@ impl Pods {
             Answer::Refused(refusal) => pod.was_refused(turn, refusal),
             Answer::Nothing(_) => pod.not_before = turn.now + LOST_AGAIN_AFTER,
         }
-        if let (false, true, Some(reason)) = (told, pod.refused, &pod.reason) {
+        if let (false, true, Some(reason)) = (told, pod.refused_at.is_some(), &pod.reason) {
             let pod = format!("{}/{}", pod.id.namespace, pod.id.name);
             turn.say(
                 Level::Info,

@@ -153,7 +153,9 @@ impl Running {
         self.phases.drain_started = Some(turn.now);
         self.changed_urgently();
         if cluster {
-            let count = self.count();
+            let staying = self.count_staying();
+            self.staying = Some(staying);
+            let count = format!("{} pods to stop, {staying}", self.pods.stop.len());
             turn.say(Level::Info, count.clone());
             self.tell_event("DrainStarted", count, false);
         } else {

@@ -11,5 +11,6 @@ mod pods;
 mod promises;
 mod restarts;
 mod told;
+mod troubles;
 mod webhook;
 mod world;
