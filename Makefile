@@ -20,7 +20,7 @@ export RUST_TEST_THREADS ?= 8
 BINARY ?= $(target_dir)/$(musl)/release/spot-guard
 share  := /usr/share
 
-.PHONY: help build release install generated demo check test test-all simulate figures soak fuzz mutants clean
+.PHONY: help build release install generated demo check test test-all simulate figures soak fuzz mutants pictures clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | column -t -s $$'\t'
@@ -93,6 +93,10 @@ soak: release ## MINUTES (60) beside everything that fails, in turn: does the da
 
 fuzz: ## feed TARGET (empty: all in turn) of tests/fuzz with what libFuzzer makes up, for SECONDS (60) each
 	tests/fuzz/run "$(TARGET)" "$(or $(SECONDS),60)"
+
+pictures: ## the pictures in docs/pictures anew, of made-up responses, with Chromium and pngquant
+	SPOT_GUARD_TEST_REQUIRE_ALL=1 SPOT_GUARD_TEST_PICTURES="$(CURDIR)/docs/pictures" cargo test --locked --test browser
+	pngquant --force --skip-if-larger --strip --ext .png docs/pictures/*.png
 
 mutants: ## change what decides in one place after another, in FILE (empty: all of it); which changes does no test notice? Takes hours
 	cargo mutants $(patsubst %,-f '%',$(or $(FILE),$(core))) -e 'src/response/driver/**' -e 'src/response/tests/**' \

@@ -28,6 +28,7 @@ pub mod observe;
 pub mod process;
 pub mod record;
 pub mod rehearsal;
+pub mod report;
 pub mod response;
 pub mod secret;
 pub mod signals;

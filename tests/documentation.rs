@@ -30,6 +30,7 @@ fn read(path: impl AsRef<Path>) -> String {
 /// Every page, as its path and text.
 fn pages() -> Vec<(PathBuf, String)> {
     let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let docs = docs.filter(|path| path.extension().is_some_and(|end| end == "md"));
     let top = ["README.md", "CHANGELOG.md"].map(|name| root().join(name));
     top.into_iter().chain(docs).map(|path| (path.clone(), read(path))).collect()
 }

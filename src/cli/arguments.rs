@@ -69,6 +69,7 @@ pub enum Command {
     Uncordon(UncordonCommand),
     Rehearse(RehearseCommand),
     Status(StatusCommand),
+    Report(ReportCommand),
     Config(ConfigCommand),
     Completions(CompletionsCommand),
 }
@@ -176,6 +177,30 @@ pub struct StatusCommand {
     /// go on until interrupted, redrawn in place on a terminal
     #[argh(switch)]
     pub watch: bool,
+}
+
+/// Tell what became of past responses: of the newest in full, of those before it in a line each. Only reads the records;
+/// --state-dir names a folder that was copied from another machine.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "report",
+    example = "spot-guard report --html report.html",
+    example = "spot-guard report --state-dir ./copied 20261122T203343Z"
+)]
+pub struct ReportCommand {
+    /// all responses in full
+    #[argh(switch)]
+    pub all: bool,
+    /// the records as they are on disk, in one array, the oldest first
+    #[argh(switch)]
+    pub json: bool,
+    /// a page for a browser that needs nothing beside itself, in this file; - for standard output
+    #[argh(option, arg_name = "FILE")]
+    pub html: Option<String>,
+    /// the id of a response, or how it begins (the newest)
+    #[argh(positional, arg_name = "ID")]
+    pub id: Option<String>,
 }
 
 /// Print the effective settings, each with where it came from.

@@ -13,6 +13,7 @@ mod drain;
 mod follow;
 mod help;
 mod rehearse;
+mod report;
 mod run;
 mod screen;
 mod sort;
@@ -50,6 +51,7 @@ pub fn main(
         Command::Uncordon(_) => uncordon::uncordon(sources),
         Command::Rehearse(asked) => rehearse::rehearse(&asked, &sources),
         Command::Status(asked) => status::status(&asked, &sources),
+        Command::Report(asked) => report::report(&asked, &sources),
         Command::Config(asked) => config::config(&asked, &sources),
         Command::Completions(asked) => completions::completions(&asked),
     }

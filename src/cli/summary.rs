@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use crate::moment::Timestamp;
-use crate::record::{HookWritten, Outcome, PhaseName, PodWritten, Record, ResponseOutcome};
+use crate::record::{Outcome, PhaseName, PodWritten, Record};
+use crate::report;
 
 /// How many pods that are left, and how many failures, are named.
 const NAMED: usize = 10;
@@ -17,22 +18,17 @@ pub fn summary(record: &Record) -> String {
     };
     let left: Vec<String> = record.pods.iter().filter(|pod| is(pod, Outcome::Left)).map(left_line).collect();
     some(&left).iter().for_each(|line| say("left", line));
-    let failed: Vec<String> = record.hooks.iter().filter_map(failure).collect();
+    let failed: Vec<String> = record.hooks.iter().filter_map(report::hook_failure).collect();
     some(&failed).iter().for_each(|line| say("hook", line));
     some(&record.errors).iter().for_each(|line| say("error", line));
     say("response", &format!("{}: {}, {}", record.id, record.notice.kind, outcome(record)));
-    say("pods", &pods(&record.pods));
+    let pods = if record.pods.is_empty() { "none were to stop".to_owned() } else { report::tally(&record.pods) };
+    say("pods", &pods);
     text
 }
 
 fn outcome(record: &Record) -> String {
-    let word = match record.outcome {
-        None => "not ended",
-        Some(ResponseOutcome::Complete) => "complete",
-        Some(ResponseOutcome::Incomplete) => "incomplete",
-        Some(ResponseOutcome::Withdrawn) => "withdrawn",
-        Some(ResponseOutcome::InterruptedByReboot) => "interrupted by a reboot",
-    };
+    let word = report::outcome(record.outcome);
     let ended = record.phases.iter().rfind(|phase| phase.name == PhaseName::Done).map(|phase| phase.started_at);
     match ended {
         None => word.to_owned(),
@@ -47,22 +43,6 @@ fn seconds(from: Timestamp, to: Timestamp) -> f64 {
     to.later_than(from).unwrap_or_default().as_secs_f64()
 }
 
-/// `78 graceful (3 of them forced past a budget), 0 killed, 0 left`
-fn pods(pods: &[PodWritten]) -> String {
-    if pods.is_empty() {
-        return "none were to stop".to_owned();
-    }
-    let count = |outcome| pods.iter().filter(|pod| is(pod, outcome)).count();
-    let forced = pods.iter().filter(|pod| is(pod, Outcome::Graceful) && pod.forced).count();
-    let forced = if forced > 0 { format!(" ({forced} of them forced past a budget)") } else { String::new() };
-    format!(
-        "{} graceful{forced}, {} killed, {} left",
-        count(Outcome::Graceful),
-        count(Outcome::Killed),
-        count(Outcome::Left)
-    )
-}
-
 fn is(pod: &PodWritten, outcome: Outcome) -> bool {
     pod.outcome == Some(outcome)
 }
@@ -70,23 +50,6 @@ fn is(pod: &PodWritten, outcome: Outcome) -> bool {
 fn left_line(pod: &PodWritten) -> String {
     let reason = pod.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
     format!("{}/{}{reason}", pod.namespace, pod.name)
-}
-
-fn failure(hook: &HookWritten) -> Option<String> {
-    how_it_failed(hook).map(|how| format!("{}/{} {how}", hook.phase, hook.name))
-}
-
-/// How a hook failed, if it did.
-pub fn how_it_failed(hook: &HookWritten) -> Option<String> {
-    Some(match (hook.timed_out, hook.stopped, hook.exit, hook.signal, &hook.reason) {
-        (true, ..) => "took too long".to_owned(),
-        (_, true, ..) => return None,
-        (_, _, Some(0), ..) => return None,
-        (_, _, Some(code), ..) => format!("exit {code}"),
-        (_, _, None, Some(signal), _) => format!("ended by signal {signal}"),
-        (_, _, None, None, Some(reason)) => format!("not started: {reason}"),
-        (_, _, None, None, None) => return None,
-    })
 }
 
 /// The first of them, and how many more there are.

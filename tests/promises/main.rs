@@ -41,6 +41,7 @@ mod rebalance;
 mod rehearse;
 mod reload;
 mod replaced_pod;
+mod report;
 mod restart;
 mod runtime_folder;
 mod second_copy;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::line::{Line, Mark, bar, cut_in_front};
-use crate::cli::summary::how_it_failed as failure;
 use crate::moment::{Timestamp, from_seconds};
 use crate::record::{HookWritten, Outcome, PhaseName, PodWritten, Record};
+use crate::report::how_it_failed;
 
 /// How wide a bar is, and a pod's name.
 const BAR: usize = 16;
@@ -138,7 +138,7 @@ fn outcome_name(outcome: Outcome) -> &'static str {
 
 /// Those that run or failed, and the latest of the others.
 fn hooks(record: &Record, now: Timestamp) -> Vec<Line> {
-    let is_well = |hook: &HookWritten| hook.seconds.is_some() && failure(hook).is_none();
+    let is_well = |hook: &HookWritten| hook.seconds.is_some() && how_it_failed(hook).is_none();
     let mut left_out = record.hooks.len().saturating_sub(HOOKS_SHOWN);
     let shown = record.hooks.iter().filter(|hook| {
         let out = is_well(hook) && left_out > 0;
@@ -152,7 +152,7 @@ fn hook_line(hook: &HookWritten, now: Timestamp) -> Line {
     let name = format!("{}/{}", hook.phase, hook.name);
     let argument = hook.argument.as_deref().map(|argument| format!(" {argument}")).unwrap_or_default();
     let took = hook.seconds.map(from_seconds).unwrap_or_default().as_secs_f64();
-    match (hook.seconds, failure(hook), hook.started_at) {
+    match (hook.seconds, how_it_failed(hook), hook.started_at) {
         (Some(_), Some(how), _) => Line::marked("hook", Mark::Failure, &format!("{name}{argument} {how}, {took:.1} s")),
         (Some(_), None, _) => Line::marked("hook", Mark::Ok, &format!("{name}{argument}, {took:.1} s")),
         (None, _, Some(started)) => {
