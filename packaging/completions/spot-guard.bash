@@ -9,7 +9,7 @@ _spot_guard() {
     COMPREPLY=()
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-            --window | --until | --since | --notice | --reason | --config | --kubeconfig | --node-name | --imds-endpoint | --hooks-dir | --state-dir | --runtime-dir | --log-level)
+            --window | --until | --since | --notice | --reason | --html | --config | --kubeconfig | --node-name | --imds-endpoint | --hooks-dir | --state-dir | --runtime-dir | --log-level)
                 [[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
                 ((i++))
                 ;;
@@ -26,6 +26,7 @@ _spot_guard() {
         --since) return ;;
         --notice) mapfile -t COMPREPLY < <(compgen -W 'spot-interruption autoscaling-termination maintenance rebalance-recommendation by-hand' -- "$word"); return ;;
         --reason) return ;;
+        --html) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         --config) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         --kubeconfig) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         --node-name) return ;;
@@ -36,7 +37,7 @@ _spot_guard() {
         --log-level) mapfile -t COMPREPLY < <(compgen -W 'error warn info debug' -- "$word"); return ;;
     esac
     case $command in
-        '') words='run check drain uncordon rehearse config completions --config --kubeconfig --node-name --imds-endpoint --hooks-dir --state-dir --runtime-dir --log-level --dry-run --help --version' ;;
+        '') words='run check drain uncordon rehearse status report config completions --config --kubeconfig --node-name --imds-endpoint --hooks-dir --state-dir --runtime-dir --log-level --dry-run --help --version' ;;
         run)
             words+=' --config --kubeconfig --node-name --imds-endpoint --hooks-dir --state-dir --runtime-dir --log-level --dry-run --help --version'
             ;;
@@ -51,6 +52,12 @@ _spot_guard() {
             ;;
         rehearse)
             words+=' --notice --window --json --run-hooks --config --kubeconfig --node-name --imds-endpoint --hooks-dir --state-dir --runtime-dir --log-level --dry-run --help --version'
+            ;;
+        status)
+            words+=' --json --metrics --watch --config --kubeconfig --node-name --imds-endpoint --hooks-dir --state-dir --runtime-dir --log-level --dry-run --help --version'
+            ;;
+        report)
+            words+=' --all --json --html --config --kubeconfig --node-name --imds-endpoint --hooks-dir --state-dir --runtime-dir --log-level --dry-run --help --version'
             ;;
         config)
             if [[ $word != -* ]]; then compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word"); return; fi

@@ -28,6 +28,15 @@ complete -c spot-guard -n '__fish_seen_subcommand_from rehearse' -l notice -r -f
 complete -c spot-guard -n '__fish_seen_subcommand_from rehearse' -l window -r -f -d 'how long until the deadline, such as 90s or 10m'
 complete -c spot-guard -n '__fish_seen_subcommand_from rehearse' -l json -d 'print the plan as one JSON object'
 complete -c spot-guard -n '__fish_seen_subcommand_from rehearse' -l run-hooks -d 'run the hooks, each told that it is a rehearsal by SPOT_GUARD_REHEARSAL=1'
+complete -c spot-guard -n __fish_use_subcommand -a status -d 'What the daemon sees and is doing: is this machine protected, is there a notice, how does the response go?'
+complete -c spot-guard -n '__fish_seen_subcommand_from status' -l json -d 'as status.json has it'
+complete -c spot-guard -n '__fish_seen_subcommand_from status' -l metrics -d 'as node_exporter has them, in Prometheus\'s text format'
+complete -c spot-guard -n '__fish_seen_subcommand_from status' -l watch -d 'go on until interrupted, redrawn in place on a terminal'
+complete -c spot-guard -n __fish_use_subcommand -a report -d 'Tell what became of past responses: of the newest in full, of those before it in a line each'
+complete -c spot-guard -n '__fish_seen_subcommand_from report' -l all -d 'all responses in full'
+complete -c spot-guard -n '__fish_seen_subcommand_from report' -l json -d 'the records as they are on disk, in one array, the oldest first'
+complete -c spot-guard -n '__fish_seen_subcommand_from report' -l html -r -F -d 'a page for a browser that needs nothing beside itself, in this file'
+complete -c spot-guard -n '__fish_seen_subcommand_from report' -f
 complete -c spot-guard -n __fish_use_subcommand -a config -d 'Print the effective settings, each with where it came from'
 complete -c spot-guard -n '__fish_seen_subcommand_from config' -l check -d 'only say what is wrong'
 complete -c spot-guard -n '__fish_seen_subcommand_from config' -F
