@@ -1,7 +1,5 @@
 //! Who else drains this node.
 
-use std::collections::BTreeMap;
-
 use super::finding::Finding;
 use crate::objects::Pod;
 
@@ -10,7 +8,8 @@ pub const NAME: &str = "others";
 /// How AWS Node Termination Handler's chart labels its pods.
 const HANDLER: &str = "aws-node-termination-handler";
 
-pub fn verdict(pods: &[Pod], labels: &BTreeMap<String, String>) -> Finding {
+/// `labels`: the names of the node's labels.
+pub fn verdict(pods: &[Pod], labels: &[String]) -> Finding {
     let handlers: Vec<&Pod> = pods.iter().filter(|pod| !pod.finished && is_handler(pod)).collect();
     if !handlers.is_empty() {
         let mut finding = Finding::warning(NAME, "AWS Node Termination Handler drains this node too");
@@ -20,7 +19,7 @@ pub fn verdict(pods: &[Pod], labels: &BTreeMap<String, String>) -> Finding {
         return finding.advise("keep its DaemonSet off nodes with spot-guard; docs/beside.md says how");
     }
     let keepers: Vec<&str> =
-        KEEPERS.iter().filter(|(_, label)| labels.contains_key(*label)).map(|(who, _)| *who).collect();
+        KEEPERS.iter().filter(|(_, label)| labels.iter().any(|name| name == label)).map(|(who, _)| *who).collect();
     if keepers.is_empty() {
         return Finding::ok(NAME, "no other handler was seen");
     }

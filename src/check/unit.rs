@@ -61,8 +61,7 @@ fn offline(state: Option<&str>, scope: Scope) -> Finding {
 }
 
 fn running(own: &Unit, others: &[Unit]) -> Finding {
-    let of = |unit: &Unit, name: &str| unit.get(name).cloned().unwrap_or_default();
-    match of(own, "LoadState").as_str() {
+    match own.property("LoadState") {
         "loaded" => {}
         "not-found" => return not_installed(),
         "masked" => return not_enabled("masked"),
@@ -71,14 +70,14 @@ fn running(own: &Unit, others: &[Unit]) -> Finding {
                 .advise("systemd-analyze verify spot-guard.service");
         }
     }
-    let state = of(own, "UnitFileState");
+    let state = own.property("UnitFileState");
     if !state.starts_with("enabled") {
-        return not_enabled(&state);
+        return not_enabled(state);
     }
-    let after = of(own, "After");
-    let installed = others.iter().filter(|unit| of(unit, "LoadState") == "loaded").map(|unit| of(unit, "Id"));
-    let (ordered, late): (Vec<String>, Vec<String>) =
-        installed.partition(|unit| after.split(' ').any(|other| other == unit));
+    let after = own.property("After");
+    let installed = others.iter().filter(|unit| unit.property("LoadState") == "loaded").map(|unit| unit.property("Id"));
+    let (ordered, late): (Vec<&str>, Vec<&str>) =
+        installed.partition(|unit| after.split(' ').any(|other| other == *unit));
     if !late.is_empty() {
         let late = late.join(", ");
         return Finding::warning(
@@ -87,11 +86,11 @@ fn running(own: &Unit, others: &[Unit]) -> Finding {
         )
         .advise(format!("systemctl edit spot-guard, and there: [Unit] After={late}"));
     }
-    if of(own, "NeedDaemonReload") == "yes" {
+    if own.property("NeedDaemonReload") == "yes" {
         return Finding::warning(NAME, "changed on the disk since systemd read it").advise("systemctl daemon-reload");
     }
     let before = if ordered.is_empty() { String::new() } else { format!(", stops before {}", ordered.join(", ")) };
-    Finding::ok(NAME, state + &before.replace(".service", ""))
+    Finding::ok(NAME, format!("{state}{}", before.replace(".service", "")))
 }
 
 fn not_installed() -> Finding {

@@ -2,7 +2,6 @@
 //!
 //! Knows how each step is asked. Judges nothing.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -150,14 +149,14 @@ impl Cluster {
         }
     }
 
-    /// The labels of a node.
+    /// The names of a node's labels.
     ///
     /// # Errors
     /// What was answered instead.
-    pub fn labels(&self, node: &str) -> Result<BTreeMap<String, String>, Answer> {
+    pub fn labels(&self, node: &str) -> Result<Vec<String>, Answer> {
         let object = self.read(&Request::get(node_path(node)))?;
-        let labels = object["metadata"]["labels"].as_object().into_iter().flatten();
-        Ok(labels.map(|(name, value)| (name.clone(), text(value))).collect())
+        let labels = object["metadata"]["labels"].as_object();
+        Ok(labels.map(|labels| labels.keys().cloned().collect()).unwrap_or_default())
     }
 
     /// Whether these credentials may do that, as the authorizers see it; what admission forbids beyond that

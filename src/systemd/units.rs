@@ -1,6 +1,5 @@
 //! What systemd knows of units, and of how long the machine may take to go off.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
@@ -14,8 +13,22 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Far more than some properties of a dozen units have, in bytes.
 const OUTPUT: usize = 256 * 1024;
 
-/// The properties of one unit, by name.
-pub type Unit = BTreeMap<String, String>;
+/// The properties of one unit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unit(Vec<(String, String)>);
+
+impl Unit {
+    /// The property of this name; empty where there is none.
+    pub fn property(&self, name: &str) -> &str {
+        self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+}
+
+impl FromIterator<(String, String)> for Unit {
+    fn from_iter<T: IntoIterator<Item = (String, String)>>(properties: T) -> Unit {
+        Unit(properties.into_iter().collect())
+    }
+}
 
 /// These properties of these units, in the order in which they are named; a unit that is not there has
 /// `LoadState=not-found`. Nothing at all where systemd does not run, as in a chroot.
@@ -41,7 +54,7 @@ fn read(text: &str) -> Vec<Unit> {
     let unit = |block: &str| -> Unit {
         block.lines().filter_map(|line| line.split_once('=')).map(|(name, value)| (name.into(), value.into())).collect()
     };
-    text.split("\n\n").map(unit).filter(|unit| !unit.is_empty()).collect()
+    text.split("\n\n").map(unit).filter(|unit| *unit != Unit::default()).collect()
 }
 
 /// Whether a unit is `enabled`, `disabled`, `masked` and so on by the links on the disk, whether systemd runs or not.
@@ -65,8 +78,8 @@ mod tests {
     fn units_are_read_one_after_the_other() {
         let read = read("Id=a.service\nAfter=b.service c.service\n\nId=d.service\nLoadState=not-found\n");
         assert_eq!(read.len(), 2);
-        assert_eq!(read[0]["After"], "b.service c.service");
-        assert_eq!(read[1]["LoadState"], "not-found");
+        assert_eq!(read[0].property("After"), "b.service c.service");
+        assert_eq!(read[1].property("LoadState"), "not-found");
         assert!(super::read("").is_empty());
     }
 }
