@@ -370,6 +370,28 @@ fn another_handler_on_the_node_is_told() {
 }
 
 #[test]
+fn who_is_not_root_is_told_what_was_not_seen_and_what_to_do() {
+    if !nix::unistd::geteuid().is_root() {
+        skip("only root can become somebody else");
+        return;
+    }
+    let (_world, setup) = made_up("check-user");
+    let [program, nobody] = ["spot-guard", "as-nobody"].map(|name| setup.folder().join(name));
+    let built = std::env::var_os("SPOT_GUARD_TEST_BINARY").unwrap_or_else(|| PROGRAM.into());
+    fs::copy(built, &program).unwrap();
+    let script = "#!/bin/sh\nexec setpriv --reuid=65534 --regid=65534 --clear-groups";
+    fs::write(&nobody, format!("{script} {} \"$@\"\n", program.display())).unwrap();
+    for path in [setup.folder(), &program, &nobody] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let seen = check(&setup.program(&nobody.display().to_string()));
+    seen.assert("kubeconfig", "failure", "Permission denied");
+    seen.assert("kubeconfig", "failure", "sudo spot-guard check");
+    seen.assert("state folder", "warning", "only root may look into");
+    seen.assert("metadata service", "ok", "IMDSv2");
+}
+
+#[test]
 fn a_daemon_that_does_not_run_is_told() {
     check(&Setup::new(PROGRAM).without_kubernetes()).assert("daemon", "failure", "none runs");
 }
