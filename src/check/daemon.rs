@@ -46,3 +46,39 @@ fn alive(status: &Status) -> Finding {
     }
     finding
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::finding::Verdict;
+    use super::*;
+    use crate::instance::Instance;
+
+    fn status(trouble: Option<&str>, state: &str, why: Option<&str>, problems: &[&str]) -> Answer {
+        let status = json!({
+            "version": 1, "at": "2026-11-22T20:00:00.000Z", "pid": 7, "state": "watching", "words": "watching",
+            "instance": Instance::default(), "imds": {"ok": trouble.is_none(), "trouble": trouble},
+            "kubernetes": {"state": state, "node_name": null, "why": why}, "record": {"ok": true, "trouble": null},
+            "configuration_problems": problems, "response": null,
+        });
+        Answer::Status(Box::new(serde_json::from_value(status).unwrap()))
+    }
+
+    #[test]
+    fn what_troubles_the_daemon_is_told_and_one_that_is_not_there_is_a_failure() {
+        for (answer, result) in [
+            (Ok(status(None, "ready", None, &[])), Verdict::Ok),
+            (Ok(status(None, "none", Some("kubernetes.mode is off"), &[])), Verdict::Ok),
+            (Ok(status(Some("no answer"), "ready", None, &[])), Verdict::Warning),
+            (Ok(status(None, "unready", Some("401"), &[])), Verdict::Warning),
+            (Ok(status(None, "ready", None, &["config.toml:1: no"])), Verdict::Warning),
+            (Ok(Answer::Refused { why: "?".to_owned() }), Verdict::Warning),
+            (Err(Error::NobodyListens("/s".into())), Verdict::Failure),
+        ] {
+            let found = verdict(Some(&answer));
+            assert_eq!(found.result, result, "{answer:?}: {found:?}");
+        }
+        assert_eq!(verdict(None).result, Verdict::Failure);
+    }
+}
