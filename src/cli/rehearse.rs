@@ -37,10 +37,7 @@ pub fn rehearse(asked: &RehearseCommand, sources: &Sources) -> ExitCode {
 }
 
 fn show(plan: &Plan, json: bool) -> ExitCode {
-    let text = match serde_json::to_string_pretty(plan) {
-        Ok(text) if json => text + "\n",
-        _ => text::of(plan),
-    };
+    let text = if json { serde_json::to_string(plan).unwrap_or_default() + "\n" } else { text::of(plan) };
     let answered = answer(&text);
     if plan.ready { answered } else { ExitCode::FAILURE }
 }

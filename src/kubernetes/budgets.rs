@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::pods::Metadata;
 use crate::config::Selector;
 
 /// A `PodDisruptionBudget`.
@@ -52,13 +53,6 @@ struct WireBudget {
     metadata: Metadata,
     spec: Spec,
     status: Status,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Metadata {
-    namespace: String,
-    name: String,
 }
 
 #[derive(Debug, Default, Deserialize)]

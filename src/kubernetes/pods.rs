@@ -36,9 +36,9 @@ pub struct WirePod {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Metadata {
-    namespace: String,
-    name: String,
+pub struct Metadata {
+    pub namespace: String,
+    pub name: String,
     uid: String,
     labels: Option<BTreeMap<String, String>>,
     annotations: Option<Annotations>,

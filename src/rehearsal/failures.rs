@@ -1,6 +1,5 @@
 //! What was asked in vain, and whether it would be again.
 
-use std::collections::HashMap;
 use std::mem::{Discriminant, discriminant};
 
 use crate::objects::Answer;
@@ -12,26 +11,38 @@ const TRIES: u32 = 5;
 /// Which request is the same one again: its sort, and the pod.
 type Sort = (Discriminant<Request>, Option<String>);
 
-/// By request, how often that came to nothing, and how the last time.
+/// A request that came to nothing.
+#[derive(Debug)]
+struct Failure {
+    of: Sort,
+    times: u32,
+    /// The last time.
+    answer: Answer,
+}
+
 #[derive(Debug, Default)]
-pub struct Failures(HashMap<Sort, (u32, Answer)>);
+pub struct Failures(Vec<Failure>);
 
 impl Failures {
     pub fn add(&mut self, request: &Request, answer: &Answer) {
-        let failure = self.0.entry(sort(request)).or_insert((0, answer.clone()));
-        *failure = (failure.0 + 1, answer.clone());
+        let (of, answer) = (sort(request), answer.clone());
+        match self.0.iter_mut().find(|failure| failure.of == of) {
+            Some(failure) => (failure.times, failure.answer) = (failure.times + 1, answer),
+            None => self.0.push(Failure { of, times: 1, answer }),
+        }
     }
 
     /// What the request would be answered, if that is known from those before.
     pub fn standing(&self, request: &Request) -> Option<&Answer> {
-        let (times, answer) = self.0.get(&sort(request))?;
-        (*times >= TRIES || stays(request, answer)).then_some(answer)
+        let of = sort(request);
+        let failure = self.0.iter().find(|failure| failure.of == of)?;
+        (failure.times >= TRIES || stays(request, &failure.answer)).then_some(&failure.answer)
     }
 
     /// Why the API server counts as one that answers no more, if so.
     pub fn silence(&self) -> Option<&str> {
-        self.0.values().find_map(|(times, answer)| match answer {
-            Answer::Nothing(why) if *times >= TRIES => Some(why.as_str()),
+        self.0.iter().find_map(|failure| match &failure.answer {
+            Answer::Nothing(why) if failure.times >= TRIES => Some(why.as_str()),
             _ => None,
         })
     }

@@ -1,6 +1,5 @@
 //! What a rehearsal found: the plan in time, as one object.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -183,9 +182,8 @@ impl Plan {
             let error = format!("the API server answers no more: {why}; the rest is rehearsed without it");
             self.errors.insert(0, error);
         }
-        let known: BTreeMap<&str, &Known> =
-            seen.world.pods().iter().map(|known| (known.pod.id.uid.as_str(), known)).collect();
-        self.pods = record.pods.iter().map(|pod| pod_plan(record, pod, known.get(pod.uid.as_str()).copied())).collect();
+        let known = |pod: &PodWritten| seen.world.pods().iter().find(|known| known.pod.id.uid == pod.uid);
+        self.pods = record.pods.iter().map(|pod| pod_plan(record, pod, known(pod))).collect();
     }
 }
 

@@ -2,7 +2,6 @@
 //!
 //! The response's time is the machine's own while something is under way, and jumps to what comes next when nothing is.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -92,8 +91,8 @@ pub fn rehearse(settings: &Settings, notice: &Drain, run_hooks: bool, stop: &Ato
         receiver,
         ahead: Duration::ZERO,
         patience: ANSWERS_PATIENCE,
-        awaited: BTreeSet::new(),
-        beside: BTreeSet::new(),
+        awaited: Vec::new(),
+        beside: Vec::new(),
         cordoned: false,
         closed: None,
     };
@@ -164,9 +163,9 @@ struct Run {
     /// How long answers may still be waited for.
     patience: Duration,
     /// Hooks that run and that the response's time waits for.
-    awaited: BTreeSet<u64>,
+    awaited: Vec<u64>,
     /// Hooks that live beside the response until it is over.
-    beside: BTreeSet<u64>,
+    beside: Vec<u64>,
     /// The dry run of the cordon was accepted.
     cordoned: bool,
     closed: Option<Record>,
@@ -205,9 +204,7 @@ impl Run {
         let by = Moment::now() + STOP_PATIENCE;
         while !self.awaited.is_empty() {
             match self.receiver.recv_timeout(Moment::now().until(by)) {
-                Ok(Event::HookEnded { number, .. }) => {
-                    self.awaited.remove(&number);
-                }
+                Ok(Event::HookEnded { number, .. }) => self.awaited.retain(|awaited| *awaited != number),
                 Ok(_) => {}
                 Err(_) => return,
             }
@@ -254,8 +251,8 @@ impl Run {
     fn take(&mut self, event: Event) {
         if let Event::HookEnded { number, .. } = &event {
             self.hooks.has_ended(*number);
-            self.awaited.remove(number);
-            self.beside.remove(number);
+            self.awaited.retain(|awaited| awaited != number);
+            self.beside.retain(|beside| beside != number);
         }
         if let Event::Pods { number, news: crate::response::PodNews::Synced } = &event {
             self.requests.end_watch(*number);
@@ -311,13 +308,14 @@ impl Run {
         let all_from = self.guard.running().and_then(Running::all_from);
         let mut told = self.guard.record().map(|record| Told::rehearsed(record, all_from, self.ahead));
         let of = if order.hook.phase == Phase::During { &mut self.beside } else { &mut self.awaited };
-        of.insert(order.number);
+        of.push(order.number);
         self.hooks.run(order, told.as_mut());
     }
 
     fn stop_hook(&mut self, number: u64) {
-        if self.beside.remove(&number) {
-            self.awaited.insert(number);
+        if self.beside.contains(&number) {
+            self.beside.retain(|beside| *beside != number);
+            self.awaited.push(number);
         }
         if self.run_hooks {
             self.hooks.stop(number);

@@ -1,7 +1,5 @@
 //! What a rehearsal comes to, in words: of a pod, and of all.
 
-use std::collections::BTreeSet;
-
 use super::plan::{Plan, PodPlan};
 use super::world::Known;
 use crate::config::{Force, Reaction};
@@ -51,9 +49,12 @@ pub fn notes(plan: &Plan, force: Force) -> Vec<String> {
 
 /// Whether some pods that were let go are in one namespace, as those of one budget are.
 fn may_share_a_budget(plan: &Plan) -> bool {
-    let mut namespaces = BTreeSet::new();
-    let mut let_go = plan.pods.iter().filter(|pod| !pod.forced && pod.asked_seconds.is_some());
-    let_go.any(|pod| !namespaces.insert(&pod.namespace))
+    let is_let_go = |pod: &&PodPlan| !pod.forced && pod.asked_seconds.is_some();
+    let is_not_alone = |one: &PodPlan| {
+        let there = plan.pods.iter().filter(is_let_go).filter(|other| other.namespace == one.namespace);
+        there.count() > 1
+    };
+    plan.pods.iter().filter(is_let_go).any(is_not_alone)
 }
 
 /// What it comes to, and whether every pod would stop gracefully.

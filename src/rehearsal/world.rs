@@ -3,7 +3,7 @@
 //!
 //! Told what was asked and answered, and the time. Sends nothing and reads no clock.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::budgets::Budgets;
@@ -42,12 +42,12 @@ pub struct World {
     watch: Option<u64>,
     node: Node,
     /// What was sent and is not answered.
-    sent: BTreeMap<u64, Request>,
+    sent: Vec<(u64, Request)>,
     failures: Failures,
     budgets: Budgets,
     gave_up: bool,
-    due: BTreeMap<(Moment, u64), Due>,
-    count: u64,
+    /// The next first.
+    due: VecDeque<(Moment, Due)>,
 }
 
 impl World {
@@ -71,19 +71,18 @@ impl World {
 
     /// When something happens next.
     pub fn next(&self) -> Option<Moment> {
-        self.due.keys().next().map(|(moment, _)| *moment)
+        self.due.front().map(|(moment, _)| *moment)
     }
 
     /// What has happened by now, one thing at a time.
     pub fn happens(&mut self, now: Moment) -> Option<Event> {
-        while let Some(entry) = self.due.first_entry().filter(|entry| entry.key().0 <= now) {
-            match entry.remove() {
-                Due::Tell(event) => return Some(event),
-                Due::Gone(index) => {
-                    if let Some(event) = self.goes(index) {
-                        return Some(event);
-                    }
-                }
+        while self.next().is_some_and(|next| next <= now) {
+            let event = match self.due.pop_front()?.1 {
+                Due::Tell(event) => Some(event),
+                Due::Gone(index) => self.goes(index),
+            };
+            if event.is_some() {
+                return event;
             }
         }
         None
@@ -100,7 +99,7 @@ impl World {
             }
             (_, Some(answer)) => self.fail(number, request, answer.clone(), now),
             (_, None) => {
-                self.sent.insert(number, request.clone());
+                self.sent.push((number, request.clone()));
                 return true;
             }
         }
@@ -112,14 +111,14 @@ impl World {
         match event {
             Event::Pods { number, news } => self.hears_of_pods(number, news, now),
             Event::WatchEnded { number, answer } => {
-                let request = self.sent.remove(&number)?;
+                let request = self.unsend(number)?;
                 if let Some(answer) = &answer {
                     self.failures.add(&request, answer);
                 }
                 Some(Event::WatchEnded { number, answer })
             }
             Event::Answered { number, uid, answered } => {
-                let request = self.sent.remove(&number)?;
+                let request = self.unsend(number)?;
                 let answered = self.answered(&request, answered, now);
                 Some(Event::Answered { number, uid, answered })
             }
@@ -138,7 +137,7 @@ impl World {
             PodNews::Synced => {
                 self.listed = true;
                 self.watch = Some(number);
-                self.sent.retain(|_, request| *request != Request::WatchPods);
+                self.sent.retain(|(_, request)| *request != Request::WatchPods);
                 self.schedule_those_that_stop_already(now);
             }
         }
@@ -219,7 +218,13 @@ impl World {
 
     /// That watch is of no more use.
     pub fn forgets(&mut self, number: u64) {
-        self.sent.remove(&number);
+        self.unsend(number);
+    }
+
+    /// The request of that number is under way no more.
+    fn unsend(&mut self, number: u64) -> Option<Request> {
+        let place = self.sent.iter().position(|(sent, _)| *sent == number)?;
+        Some(self.sent.swap_remove(place).1)
     }
 
     /// Nothing more is asked: what is under way and what comes gets no answer.
@@ -247,7 +252,7 @@ impl World {
 
     /// A hook is told to end, and does.
     pub fn hook_stops(&mut self, stopped: u64, now: Moment) {
-        self.due.retain(|_, due| !matches!(due, Due::Tell(Event::HookEnded { number, .. }) if *number == stopped));
+        self.due.retain(|(_, due)| !matches!(due, Due::Tell(Event::HookEnded { number, .. }) if *number == stopped));
         let ended = Ended { exit: Exit::Signal(15), cut: Some(Cut::Stopped), dropped: 0, tail: String::new() };
         self.at(now, Due::Tell(Event::HookEnded { number: stopped, ended }));
     }
@@ -258,8 +263,8 @@ impl World {
     }
 
     fn at(&mut self, when: Moment, due: Due) {
-        self.count += 1;
-        self.due.insert((when, self.count), due);
+        let place = self.due.partition_point(|(moment, _)| *moment <= when);
+        self.due.insert(place, (when, due));
     }
 
     fn show_pods(&mut self, number: u64, now: Moment) {

@@ -51,7 +51,12 @@ fn head(plan: &Plan) -> String {
 /// What happens, in the order of time.
 fn timeline(plan: &Plan) -> String {
     let mut lines: Vec<(f64, String)> = Vec::new();
-    let mut at = |when: Option<f64>, what: String| lines.extend(when.map(|when| (when, what)));
+    let mut at = |when: Option<f64>, what: String| {
+        if let Some(when) = when {
+            let place = lines.iter().position(|(later, _)| *later > when).unwrap_or(lines.len());
+            lines.insert(place, (when, what));
+        }
+    };
     at(plan.window_seconds.map(|_| 0.0), "notice".to_owned());
     let out = if plan.out_of_load_balancers { ", out of load balancers" } else { "" };
     at(plan.cordoned_seconds, format!("node cordoned{out}"));
@@ -62,7 +67,6 @@ fn timeline(plan: &Plan) -> String {
     }
     at(plan.ended_seconds.filter(|ended| Some(*ended) != plan.window_seconds), "done, at worst".to_owned());
     at(plan.window_seconds, "deadline".to_owned());
-    lines.sort_by(|one, other| one.0.total_cmp(&other.0));
 
     let mut text = "\n".to_owned();
     for (when, what) in lines {
@@ -124,17 +128,18 @@ fn pods(plan: &Plan) -> String {
             None => groups.push(vec![pod]),
         }
     }
-    let outcome = |group: &Vec<&PodPlan>| group.first().map_or(0, |pod| pod.outcome as u8);
-    groups.sort_by_key(outcome);
     let mut text =
         format!("\n{:<NAME$} {:>7} {:>9} {:>11} {:>13}\n", "pods", "grace", "asked", "force time", "gone by");
-    groups.iter().for_each(|group| text.push_str(&group_lines(group)));
+    for outcome in [Outcome::Graceful, Outcome::Killed, Outcome::Left] {
+        let is = |group: &&Vec<&PodPlan>| group.first().is_some_and(|pod| pod.outcome == outcome);
+        groups.iter().filter(is).for_each(|group| text.push_str(&group_lines(group)));
+    }
     text
 }
 
 fn alike(one: &PodPlan, other: &PodPlan) -> bool {
-    let key = |pod: &PodPlan| (pod.namespace.clone(), pod.grace_seconds, pod.forced, pod.outcome, reason(pod));
-    key(one) == key(other)
+    let of = |pod: &PodPlan| (pod.grace_seconds, pod.forced, pod.outcome);
+    one.namespace == other.namespace && of(one) == of(other) && reason(one) == reason(other)
 }
 
 /// Without the pod's own name, which an API server may quote.
