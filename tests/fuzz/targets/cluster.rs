@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use spot_guard::kubernetes::read::{self, Cuts, PodList};
-use spot_guard::kubernetes::{PodNews, WatchEnd};
+use spot_guard::kubernetes::{Budget, PodNews, WatchEnd};
 use spot_guard::moment::Moment;
 use spot_guard::objects::{Node, Pod};
 use spot_guard::response::plan;
@@ -71,6 +71,19 @@ pub fn refusal(data: &[u8]) {
     assert_eq!(refusal.status, 429);
     assert_message(&refusal.message);
     assert!(refusal.causes.iter().map(String::len).sum::<usize>() <= data.len().max(3) * 3);
+}
+
+/// A budget covers pods of its own namespace only.
+pub fn budgets(data: &[u8]) {
+    match read::answer::<read::Budgets>(data) {
+        Ok(budgets) => {
+            let labels = [("app".to_owned(), "api".to_owned())].into();
+            for budget in Vec::<Budget>::from(budgets) {
+                assert!(!budget.covers("web", &labels) || budget.namespace == "web");
+            }
+        }
+        Err(why) => assert_message(&why),
+    }
 }
 
 pub fn pod_list(data: &[u8]) {

@@ -17,7 +17,7 @@ mod times;
 pub type Target = fn(&[u8]);
 
 /// By name; `corpus/NAME` holds what it is fed, and `dictionaries/NAME`, if there is one, words to make more from.
-pub const TARGETS: [(&str, Target); 27] = [
+pub const TARGETS: [(&str, Target); 28] = [
     ("instance-action", metadata::instance_action),
     ("rebalance", metadata::rebalance),
     ("scheduled-events", metadata::scheduled_events),
@@ -33,6 +33,7 @@ pub const TARGETS: [(&str, Target); 27] = [
     ("proxy", cluster::proxy),
     ("pod-watch", cluster::pod_watch),
     ("pod-list", cluster::pod_list),
+    ("budgets", cluster::budgets),
     ("node-watch", cluster::node_watch),
     ("refusal", cluster::refusal),
     ("record", record::record),
