@@ -5,6 +5,7 @@
 //! minutes is over in seconds.
 
 mod budgets;
+mod connect;
 mod failures;
 mod plan;
 mod run;

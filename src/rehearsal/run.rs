@@ -3,31 +3,25 @@
 //! The response's time is the machine's own while something is under way, and jumps to what comes next when nothing is.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use super::budgets::Budgets;
+use super::connect::Connected;
 use super::plan::{Plan, Seen};
 use super::world::World;
 use crate::config::Settings;
 use crate::control::{Drain, Wrong};
 use crate::hooks::{self, Found, Phase};
-use crate::imds::{Client, INSTANCE_ITEMS};
-use crate::instance::Instance;
 use crate::moment::{Clock, Moment, Timestamp};
-use crate::objects::{Answer, Standing};
+use crate::objects::Answer;
 use crate::record::Record;
-use crate::response::driver::{HookRunner, Requests, Tell, Told, start_keeper};
+use crate::response::driver::{HookRunner, Requests, Told};
 use crate::response::{Action, Event, Guard, HookOrder, Request, Running};
 
-/// How long the API server may take to be ready. A node that is to be compared with an instance which nobody names is
-/// waited for 3 s.
-const READY_PATIENCE: Duration = Duration::from_secs(6);
-
 /// How long all answers together may be waited for; then the API server counts as one that does not answer.
-const ANSWERS_PATIENCE: Duration = Duration::from_secs(20);
+const ANSWERS_PATIENCE: Duration = Duration::from_secs(15);
 
 /// The longest wait for an answer before the machine is told that time has passed, as the daemon does.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -74,13 +68,7 @@ pub fn rehearse(settings: &Settings, notice: &Drain, run_hooks: bool, stop: &Ato
     let usual = settings.responses.of(notice.notice).window;
     // What is wrong is said before anything is asked.
     notice.sighting(usual, Timestamp::now(), Moment::now())?;
-    let (tell, receiver) = channel();
-    let instance = instance(&settings);
-    let id = Arc::new(Mutex::new(instance.id.clone()));
-    let keeper = start_keeper(&settings, id, Arc::clone(&tell));
-    let standing = await_standing(&receiver);
-    let budgets = Budgets::new(keeper.api().and_then(|api| api.read_budgets().ok()));
-
+    let Connected { instance, standing, budgets, keeper, tell, receiver } = Connected::to(&settings);
     let mut run = Run {
         guard: Guard::new(&settings),
         world: World::new(budgets),
@@ -110,44 +98,6 @@ pub fn rehearse(settings: &Settings, notice: &Drain, run_hooks: bool, stop: &Ato
         run_hooks,
     };
     Ok(Plan::of(&settings, notice.notice, &seen))
-}
-
-fn channel() -> (Tell, Receiver<Event>) {
-    let (sender, receiver) = mpsc::channel();
-    (Arc::new(move |event| sender.send(event).is_ok()), receiver)
-}
-
-/// What the metadata service tells of this machine; nothing more after the first question that it does not answer.
-fn instance(settings: &Settings) -> Instance {
-    let (mut client, mut instance) = (Client::new(&settings.imds), Instance::default());
-    for (path, read) in INSTANCE_ITEMS {
-        match client.get(path) {
-            Ok(Some(item)) => read(&mut instance, &item.body),
-            Ok(None) => {}
-            Err(error) => {
-                log::debug!("not all is known of this instance: {error}");
-                break;
-            }
-        }
-    }
-    instance
-}
-
-/// Waits until it is known whether there is an API server to ask.
-fn await_standing(receiver: &Receiver<Event>) -> Standing {
-    let by = Moment::now() + READY_PATIENCE;
-    let mut standing = Standing::Unknown;
-    while !matches!(standing, Standing::Ready { .. } | Standing::None(_)) {
-        match receiver.recv_timeout(Moment::now().until(by)) {
-            Ok(Event::Standing(now)) => standing = now,
-            Ok(_) => {}
-            Err(_) => break,
-        }
-    }
-    match standing {
-        Standing::Unknown => Standing::Unready(format!("it has not answered in {} s", READY_PATIENCE.as_secs())),
-        standing => standing,
-    }
 }
 
 struct Run {

@@ -80,16 +80,13 @@ pub fn of(plan: &Plan) -> (String, bool) {
 
 fn without_cluster(plan: &Plan) -> (String, bool) {
     let hooks = plan.hooks.iter().filter(|hook| hook.starts_seconds.is_some()).count();
-    let end = spare(plan, plan.ended_seconds);
-    (format!("no cluster: {}; {}", hooks_would_run(hooks), ends("they would end", end)), true)
-}
-
-fn hooks_would_run(count: usize) -> String {
-    match count {
+    let end = |who| ends(who, spare(plan, plan.ended_seconds));
+    let what = match hooks {
         0 => "no hook would run".to_owned(),
-        1 => "1 hook would run".to_owned(),
-        count => format!("{count} hooks would run"),
-    }
+        1 => format!("1 hook would run; {}", end("it would end")),
+        count => format!("{count} hooks would run; {}", end("they would end")),
+    };
+    (format!("no cluster: {what}"), true)
 }
 
 fn without_api_server(plan: &Plan) -> String {

@@ -68,7 +68,7 @@ fn timeline(plan: &Plan) -> String {
     at(plan.ended_seconds.filter(|ended| Some(*ended) != plan.window_seconds), "done, at worst".to_owned());
     at(plan.window_seconds, "deadline".to_owned());
 
-    let mut text = "\n".to_owned();
+    let mut text = if lines.is_empty() { String::new() } else { "\n".to_owned() };
     for (when, what) in lines {
         let mut lines = what.lines();
         let _ = write!(text, "{:>8} s  {}", plus(when), wrapped(lines.next().unwrap_or_default(), 12).trim_start());
