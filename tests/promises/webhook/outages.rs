@@ -90,7 +90,7 @@ fn a_daemon_that_was_killed_tells_what_was_not_told_and_nothing_twice() {
     wait_delivered(&guard, 1);
     guard.kill();
     guard.start_again();
-    guard.wait_line("is taken up", seconds(20));
+    guard.wait_line("taken up after a restart", seconds(20));
     std::fs::write(guard.out().join("go"), "").unwrap();
     wait_stages(&guard, &scene.receiver, &["notice", "end"]);
     wait_delivered(&guard, 2);
