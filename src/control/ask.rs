@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::serve::Timed;
-use super::{Answer, Request, line, socket};
+use super::{Answer, Request, line, read_answer, socket};
 
 /// How long the daemon may take: longer than it gives itself.
 const PATIENCE: Duration = Duration::from_secs(12);
@@ -86,7 +86,7 @@ fn converse(stream: &UnixStream, request: &Request) -> io::Result<Answer> {
     // Whoever turns others away says so without having read.
     let sent = timed.write_all(&line(request));
     match hear(timed) {
-        Ok(answer) => serde_json::from_slice(&answer).map_err(io::Error::from),
+        Ok(answer) => read_answer(&answer).map_err(io::Error::from),
         Err(error) => Err(sent.err().unwrap_or(error)),
     }
 }

@@ -1,7 +1,6 @@
 //! Pods that had the same fate and come from the same owner, to be shown as one.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::timeline::Times;
@@ -16,7 +15,7 @@ pub struct Span {
 }
 
 /// What became of a pod, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fate {
     /// The worst first: not gone, killed, nothing known yet, graceful.
     severity: u8,
@@ -133,19 +132,24 @@ fn hull(spans: impl Iterator<Item = Span>) -> Option<Span> {
 
 /// The pods in groups: the worst fate first, then the one that took longest.
 pub fn groups<'a>(pods: &'a [PodWritten], times: &Times) -> Vec<Group<'a>> {
-    let mut by_key: BTreeMap<_, Vec<Course<'a>>> = BTreeMap::new();
+    let mut groups: Vec<Group<'a>> = Vec::new();
     for pod in pods {
-        let key = (Fate::of(pod), pod.namespace.as_str(), owner(&pod.name), pod.grace_seconds);
-        by_key.entry(key).or_default().push(Course::of(pod, times));
-    }
-    let groups = by_key.into_iter().map(|((fate, namespace, owner, grace), courses)| {
-        let name = match courses.as_slice() {
-            [only] => &only.pod.name,
-            _ => owner,
+        let (fate, name) = (Fate::of(pod), owner(&pod.name));
+        let (namespace, grace) = (pod.namespace.as_str(), Duration::from_secs(pod.grace_seconds));
+        let is_its = |group: &&mut Group| {
+            (group.fate, group.namespace, group.name, group.grace) == (fate, namespace, name, grace)
         };
-        Group { namespace, name, grace: Duration::from_secs(grace), fate, courses }
-    });
-    let mut groups: Vec<Group<'a>> = groups.collect();
+        let course = Course::of(pod, times);
+        match groups.iter_mut().find(is_its) {
+            Some(group) => group.courses.push(course),
+            None => groups.push(Group { namespace, name, grace, fate, courses: vec![course] }),
+        }
+    }
+    for group in &mut groups {
+        if let [only] = group.courses.as_slice() {
+            group.name = &only.pod.name;
+        }
+    }
     groups.sort_by_key(|group| (group.fate.severity, Reverse(group.stops().map(|span| span.to)), group.name));
     groups
 }
