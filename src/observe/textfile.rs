@@ -86,10 +86,8 @@ impl Textfile {
     pub fn look(&mut self, now: Moment) {
         let path = self.path.display();
         match self.desk.state(now) {
-            Some(Err(why)) => {
-                if self.trouble.came(&why, now).is_some() {
-                    log::warn!("cannot write the metrics to {path}: {why}");
-                }
+            Some(Err(why)) if self.trouble.came(&why, now).is_some() => {
+                log::warn!("cannot write the metrics to {path}: {why}");
             }
             Some(Ok(())) if self.trouble.over(now).is_some() => {
                 log::info!("the metrics are written to {path} again");

@@ -54,7 +54,7 @@ impl Page {
             let labels: Vec<String> =
                 sample.labels.iter().map(|(label, value)| format!("{label}=\"{}\"", escaped(value))).collect();
             let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-            let _ = writeln!(self.text, "{name}{labels} {}", sample.value);
+            let _ = writeln!(self.text, "{name}{labels} {}", number(sample.value));
         }
     }
 
@@ -62,6 +62,12 @@ impl Page {
     pub fn value(&mut self, metric: &Metric, value: impl Into<Option<f64>>) {
         self.add(metric, value.into().map(|value| Sample { labels: Vec::new(), value }));
     }
+}
+
+/// Whole numbers as such, others to the millisecond: what formats a number to its last digit takes 10 KiB.
+fn number(value: f64) -> String {
+    let whole = value as i64;
+    if whole as f64 == value { whole.to_string() } else { format!("{value:.3}") }
 }
 
 /// A label's value between its quotes.
@@ -98,7 +104,7 @@ mod tests {
     fn a_metric_is_told_with_its_help_and_type_and_one_without_series_not_at_all() {
         assert_eq!(
             page("x\"\\\n\u{1b}[1m", 0.25),
-            "# HELP shown What is shown.\n# TYPE shown gauge\nshown{a=\"x\\\"\\\\\\n?[1m\",b=\"c\"} 0.25\n"
+            "# HELP shown What is shown.\n# TYPE shown gauge\nshown{a=\"x\\\"\\\\\\n?[1m\",b=\"c\"} 0.250\n"
         );
         let mut page = Page::default();
         page.add(&SHOWN, []);
