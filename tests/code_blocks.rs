@@ -11,9 +11,6 @@ use spot_guard::config;
 use stand_ins::folder::Folder;
 use stand_ins::skip::skip;
 
-/// Commands that pages speak of and that are not there yet; each is to be taken from here when it is there.
-const TO_COME: [&str; 0] = [];
-
 fn pages() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let docs = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
@@ -108,10 +105,6 @@ fn wrong(arguments: &str, program: &CommandInfoWithArgs) -> Option<String> {
     let name = words.iter().find(|word| word.starts_with(|c: char| c.is_ascii_lowercase()));
     let command = match name {
         None => None,
-        Some(name) if TO_COME.contains(name) => {
-            let is_there = definition::command(program, name).is_some();
-            return is_there.then(|| format!("{name} is there now: take it from TO_COME"));
-        }
         Some(name) => match definition::command(program, name) {
             None => return Some(format!("there is no command {name}")),
             command => command,

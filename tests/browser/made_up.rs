@@ -176,6 +176,7 @@ fn record(pods: Vec<PodWritten>, drained: Option<f64>, post_drain: f64, done: f6
             phase(PhaseName::Done, done, None),
         ],
         local_drain: LocalDrainWritten::default(),
+        webhook: Vec::new(),
         troubles: Vec::new(),
         outcome: Some(if drained.is_some() { ResponseOutcome::Complete } else { ResponseOutcome::Incomplete }),
         errors: Vec::new(),

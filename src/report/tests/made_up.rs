@@ -130,6 +130,7 @@ pub fn record() -> Record {
             phase(PhaseName::Done, 120.0, None),
         ],
         local_drain: LocalDrainWritten::default(),
+        webhook: Vec::new(),
         troubles: vec![TroubleWritten {
             with: Other::ApiServer,
             started_at: at(45.0),
