@@ -58,8 +58,8 @@ mod tests {
     fn status(trouble: Option<&str>, state: &str, why: Option<&str>, problems: &[&str]) -> Answer {
         let status = json!({
             "version": 1, "at": "2026-11-22T20:00:00.000Z", "pid": 7, "state": "watching", "words": "watching",
-            "instance": Instance::default(), "imds": {"ok": trouble.is_none(), "trouble": trouble},
-            "kubernetes": {"state": state, "node_name": null, "why": why}, "record": {"ok": true, "trouble": null},
+            "dry_run": false, "notices": [], "instance": Instance::default(), "imds": {"ok": trouble.is_none(), "trouble": trouble},
+            "kubernetes": {"state": state, "mode": "auto", "node_name": null, "why": why}, "record": {"ok": true, "trouble": null},
             "configuration_problems": problems, "response": null,
         });
         Answer::Status(Box::new(serde_json::from_value(status).unwrap()))
