@@ -7,7 +7,7 @@ SHELL := bash
 cache      := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/spot-guard-tests
 target_dir := $(or $(CARGO_TARGET_DIR),target)
 musl       := $(shell uname -m)-unknown-linux-musl
-scripts    := .ci/run $(shell git grep -lE '^\#!.*sh$$' -- tests packaging examples 2>/dev/null)
+scripts    := .ci/run $(shell git grep -lE '^\#!.*sh$$' -- tests packaging ':!packaging/man' 2>/dev/null)
 # What decides and does no I/O, with the configuration and the record's folder.
 core       := src/notice.rs src/notice/read.rs src/moment.rs src/response/**/*.rs src/hooks/{steps,phase,environment}.rs \
 		src/record.rs src/record/store.rs src/config/**/*.rs
@@ -44,8 +44,7 @@ install: ## put program, unit, hooks and folders under DESTDIR (empty: this mach
 	install -D -m 644 packaging/man/*.5 -t $(DESTDIR)$(share)/man/man5
 	install -D -m 644 packaging/man/*.7 -t $(DESTDIR)$(share)/man/man7
 	install -D -m 644 packaging/man/*.8 -t $(DESTDIR)$(share)/man/man8
-	install -D -m 644 packaging/webhook/slack.json $(DESTDIR)/usr/lib/spot-guard/webhook/slack.json
-	install -D -m 644 packaging/webhook/pagerduty.json $(DESTDIR)/usr/lib/spot-guard/webhook/pagerduty.json
+	install -D -m 644 packaging/webhook/*.json -t $(DESTDIR)/usr/lib/spot-guard/webhook
 	test -e $(DESTDIR)/etc/spot-guard/config.toml || \
 		install -m 644 packaging/config.toml $(DESTDIR)/etc/spot-guard/config.toml
 
