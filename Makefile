@@ -44,7 +44,8 @@ install: ## put program, unit, hooks and folders under DESTDIR (empty: this mach
 	install -D -m 644 packaging/man/*.5 -t $(DESTDIR)$(share)/man/man5
 	install -D -m 644 packaging/man/*.7 -t $(DESTDIR)$(share)/man/man7
 	install -D -m 644 packaging/man/*.8 -t $(DESTDIR)$(share)/man/man8
-	install -D -m 644 packaging/webhook/*.json -t $(DESTDIR)/usr/lib/spot-guard/webhook
+	install -D -m 644 packaging/webhook/slack.json $(DESTDIR)/usr/lib/spot-guard/webhook/slack.json
+	install -D -m 644 packaging/webhook/pagerduty.json $(DESTDIR)/usr/lib/spot-guard/webhook/pagerduty.json
 	test -e $(DESTDIR)/etc/spot-guard/config.toml || \
 		install -m 644 packaging/config.toml $(DESTDIR)/etc/spot-guard/config.toml
 

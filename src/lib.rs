@@ -33,5 +33,6 @@ pub mod response;
 pub mod secret;
 pub mod signals;
 pub mod systemd;
+pub mod terminal;
 pub mod trouble;
 pub mod webhook;

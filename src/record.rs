@@ -119,6 +119,17 @@ pub enum Outcome {
     Left,
 }
 
+impl Outcome {
+    /// The word for it in the record.
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Graceful => "graceful",
+            Outcome::Killed => "killed",
+            Outcome::Left => "left",
+        }
+    }
+}
+
 /// How a response ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -286,6 +297,19 @@ pub enum PhaseName {
     Done,
     /// The way back.
     Uncordon,
+}
+
+impl PhaseName {
+    /// The word for it in the record.
+    pub fn name(self) -> &'static str {
+        match self {
+            PhaseName::PreDrain => "pre-drain",
+            PhaseName::Drain => "drain",
+            PhaseName::PostDrain => "post-drain",
+            PhaseName::Done => "done",
+            PhaseName::Uncordon => "uncordon",
+        }
+    }
 }
 
 /// Something that a webhook was to be told.

@@ -11,6 +11,7 @@ use crate::config::{
     Entry, Files, Flags, Loaded, Problem, Settings, Sources, Value, check_file, key_text, load, quoted,
     without_password,
 };
+use crate::terminal::plain;
 
 /// Origins begin no further to the right than this, so that one long value does not push all of them away.
 const WIDEST: usize = 60;
@@ -80,7 +81,7 @@ fn effective(loaded: &Loaded, flags: &Flags) -> String {
             let _ = writeln!(text, "{gap}[{}]", entry.table);
             table = entry.table;
         }
-        let _ = writeln!(text, "{line:width$}  # {}", one_line(&entry.origin.to_string()));
+        let _ = writeln!(text, "{line:width$}  # {}", plain(&entry.origin.to_string()));
     }
     text.push_str(&by_flag_only(&loaded.settings, flags));
     text
@@ -108,7 +109,7 @@ fn by_flag_only(settings: &Settings, flags: &Flags) -> String {
         ("runtime-dir", folders.runtime.display().to_string(), flags.runtime.is_some()),
         ("dry-run", changes.to_owned(), flags.dry_run),
     ];
-    let rows = rows.map(|(flag, value, is_set)| (format!("# {flag:<11}  {}", one_line(&value)), flag, is_set));
+    let rows = rows.map(|(flag, value, is_set)| (format!("# {flag:<11}  {}", plain(&value)), flag, is_set));
     let width = rows.iter().map(|(line, ..)| line.chars().count()).max().unwrap_or(0);
     let mut text = "\n# by flag only\n".to_owned();
     for (line, flag, is_set) in rows {
@@ -119,9 +120,4 @@ fn by_flag_only(settings: &Settings, flags: &Flags) -> String {
         text.push_str("# the metadata service is never asked  # environment AWS_EC2_METADATA_DISABLED\n");
     }
     text
-}
-
-/// What stays in a comment whatever a path is called.
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }

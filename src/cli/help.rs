@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::config::settings_help;
 use super::definition::{ANSWERS, CommandInfoWithArgs, Optionality, PositionalInfo};
 use super::definition::{command, commands, first_sentence, options, value_name};
+use crate::terminal::wrapped;
 
 const WIDTH: usize = 80;
 
@@ -110,21 +111,6 @@ fn row(text: &mut String, name: &str, meaning: &str) {
     for line in lines {
         let _ = writeln!(text, "{:COLUMN$}{line}", "");
     }
-}
-
-/// The words in lines of at most so many characters, unless one word is longer.
-fn wrapped(words: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in words.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use crate::terminal::plain;
+
 /// One line.
 pub struct Screen {
     /// Redraws.
@@ -27,7 +29,7 @@ impl Screen {
     }
 
     pub fn show(&mut self, words: &str) {
-        let words: String = words.chars().filter(|c| !c.is_control()).collect();
+        let words = plain(words);
         let key = if self.live { words.clone() } else { without_countdown(&words) };
         if key == self.shown {
             return;

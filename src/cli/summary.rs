@@ -5,6 +5,7 @@ use std::fmt::Write;
 use crate::moment::Timestamp;
 use crate::record::{Outcome, PhaseName, PodWritten, Record};
 use crate::report;
+use crate::terminal::plain;
 
 /// How many pods that are left, and how many failures, are named.
 const NAMED: usize = 10;
@@ -12,7 +13,7 @@ const NAMED: usize = 10;
 pub fn summary(record: &Record) -> String {
     let mut text = String::new();
     let mut say = |label: &str, line: &str| {
-        let line: String = line.chars().filter(|c| !c.is_control()).collect();
+        let line = plain(line);
         // Writing to a String does not fail.
         let _ = writeln!(text, "{}", format!("{label:<9} {line}").trim_end());
     };

@@ -35,28 +35,9 @@ impl Counted {
     /// A response is over.
     pub fn count(&mut self, record: &Record) {
         if let Some(outcome) = record.outcome {
-            add(&mut self.responses, (record.notice.kind, outcome_name(outcome)));
+            add(&mut self.responses, (record.notice.kind, outcome.name()));
         }
         self.latest = Some(Told::of(record));
-    }
-}
-
-fn outcome_name(outcome: ResponseOutcome) -> &'static str {
-    match outcome {
-        ResponseOutcome::Complete => "complete",
-        ResponseOutcome::Incomplete => "incomplete",
-        ResponseOutcome::Withdrawn => "withdrawn",
-        ResponseOutcome::InterruptedByReboot => "interrupted-by-reboot",
-    }
-}
-
-fn phase_name(phase: PhaseName) -> &'static str {
-    match phase {
-        PhaseName::PreDrain => "pre-drain",
-        PhaseName::Drain => "drain",
-        PhaseName::PostDrain => "post-drain",
-        PhaseName::Done => "done",
-        PhaseName::Uncordon => "uncordon",
     }
 }
 
@@ -203,7 +184,7 @@ fn imds_request(((path, code), count): (&(String, String), &u64)) -> Sample {
 
 /// Also those that there have not been: the first of a series that begins with 1 is no increase to Prometheus.
 fn responses(counted: &Counted, instance: &Instance) -> Vec<Sample> {
-    let usual = Kind::ALL.into_iter().flat_map(|kind| OUTCOMES.map(|outcome| (kind, outcome_name(outcome))));
+    let usual = Kind::ALL.into_iter().flat_map(|kind| OUTCOMES.map(|outcome| (kind, outcome.name())));
     let unseen = usual.filter(|usual| counted.responses.iter().all(|(seen, _)| seen != usual)).map(|usual| (usual, 0));
     let all = counted.responses.iter().copied().chain(unseen);
     all.map(|((kind, outcome), count)| of_a_kind(kind, "outcome", outcome, instance, count)).collect()
@@ -230,7 +211,7 @@ fn pool(instance: &Instance) -> [(&'static str, String); 2] {
 
 fn phases(record: Option<&Record>) -> Vec<Sample> {
     let under_way = record.map(Record::phases_under_way).unwrap_or_default();
-    PHASES.map(|phase| labelled("phase", phase_name(phase), truth(under_way.contains(&phase)))).into()
+    PHASES.map(|phase| labelled("phase", phase.name(), truth(under_way.contains(&phase)))).into()
 }
 
 fn labelled(label: &'static str, value: &str, sample: f64) -> Sample {

@@ -3,12 +3,12 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::escape::plain;
 use super::groups::Group;
 use super::scale::Scale;
 use super::timeline::Timeline;
 use super::words::{Level, Verdict, hook_failure, hook_result, kind_words, outcome, place, tally, took};
 use crate::record::{HookWritten, Outcome, Record};
+use crate::terminal::{self, cut, plain};
 
 const WIDTH: usize = 80;
 const LABEL: usize = 17;
@@ -139,7 +139,7 @@ fn hook_row(text: &mut String, timeline: &Timeline, hook: &HookWritten) {
     let result = if failed { result.to_uppercase() } else { result };
     let took = took(hook).map(|took| format!(" {took}")).unwrap_or_default();
     let end = format!(" {result}{took}");
-    let name = shortened(&hook.name, NOTE.saturating_sub(end.chars().count()).max(8));
+    let name = cut(&hook.name, NOTE.saturating_sub(end.chars().count()).max(8));
     row(text, hook.phase.name(), cells.iter().collect::<String>().trim_end(), &format!("{name}{end}"));
 }
 
@@ -163,8 +163,8 @@ fn fill(cells: &mut [char; BARS], scale: &Scale, from: Duration, to: Duration, w
 }
 
 fn row(text: &mut String, label: &str, bars: &str, note: &str) {
-    let label = shortened(label, LABEL - 1);
-    line(text, &format!("{label:<LABEL$}{bars:<BARS$}  {}", shortened(note, NOTE)));
+    let label = cut(label, LABEL - 1);
+    line(text, &format!("{label:<LABEL$}{bars:<BARS$}  {}", cut(note, NOTE)));
 }
 
 fn details(text: &mut String, record: &Record) {
@@ -192,39 +192,17 @@ fn details(text: &mut String, record: &Record) {
 }
 
 fn line(text: &mut String, words: &str) {
-    let _ = writeln!(text, "{}", shortened(&plain(words), WIDTH).trim_end());
+    let _ = writeln!(text, "{}", cut(&plain(words), WIDTH).trim_end());
 }
 
 /// Words after a label, on as many lines as they need.
-fn wrapped(text: &mut String, label: &str, words: &str) {
+fn wrapped(text: &mut String, label: &str, told: &str) {
     let indent = label.chars().count() + 2;
-    let (mut written, mut column) = (format!("{label}  "), indent);
-    for word in plain(words).split_whitespace() {
-        let mut word = word;
-        if column > indent && column + word.chars().count() > WIDTH {
-            written += &format!("\n{:indent$}", "");
-            column = indent;
-        }
-        // A word longer than a line is broken where the line ends.
-        while let Some((cut, _)) = word.char_indices().nth(WIDTH - indent) {
-            let (head, tail) = word.split_at(cut);
-            written += &format!("{head}\n{:indent$}", "");
-            word = tail;
-        }
-        written += word;
-        written.push(' ');
-        column += word.chars().count() + 1;
+    let mut label = label;
+    for line in terminal::wrapped(&plain(told), WIDTH - indent) {
+        let _ = writeln!(text, "{label:width$}  {line}", width = indent - 2);
+        label = "";
     }
-    for line in written.lines() {
-        let _ = writeln!(text, "{}", line.trim_end());
-    }
-}
-
-fn shortened(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
-    }
-    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }
 
 #[cfg(test)]

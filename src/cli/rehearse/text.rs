@@ -5,6 +5,7 @@ use std::fmt::Write;
 use crate::notice::InstanceAction;
 use crate::record::Outcome;
 use crate::rehearsal::{HookPlan, Plan, PodPlan};
+use crate::terminal::{self, plain};
 
 /// Columns of a terminal.
 const WIDTH: usize = 80;
@@ -102,7 +103,7 @@ fn hook_lines(hook: &HookPlan, run: bool) -> String {
     };
     let said: Vec<&str> = hook.output.lines().collect();
     let said = said.iter().skip(said.len().saturating_sub(OUTPUT)).map(|line| format!("\n{line}"));
-    let name = printable(&hook.name);
+    let name = plain(&hook.name);
     format!("hook {}.d/{name}{argument}, {how}{}", hook.phase, said.collect::<String>())
 }
 
@@ -158,7 +159,7 @@ fn group_lines(group: &[&PodPlan]) -> String {
         all.map_or("never".to_owned(), |all| format!("{} s", plus(all.into_iter().fold(0.0, f64::max))))
     };
     let force_time = first.force_time_seconds.map_or("passed".to_owned(), |time| format!("{} s", plus(time)));
-    let name = printable(&name);
+    let name = plain(&name);
     let mut text =
         if name.chars().count() > NAME { format!("{name}\n{:<NAME$}", "") } else { format!("{name:<NAME$}") };
     let _ = writeln!(
@@ -186,31 +187,8 @@ fn plus(seconds: f64) -> String {
     format!("+{seconds:.1}")
 }
 
-/// Lines of 80 columns at most, where words allow that, each indented by so much.
+/// Lines of 80 columns at most, each indented by so much.
 fn wrapped(text: &str, indent: usize) -> String {
-    let mut lines = String::new();
-    let mut column = 0;
-    for word in printable(text).split(' ').filter(|word| !word.is_empty()) {
-        let length = word.chars().count();
-        if column > 0 && column + 1 + length > WIDTH {
-            lines.push('\n');
-            column = 0;
-        }
-        if column == 0 {
-            lines.push_str(&" ".repeat(indent));
-            column = indent;
-        } else {
-            lines.push(' ');
-            column += 1;
-        }
-        lines.push_str(word);
-        column += length;
-    }
-    lines.push('\n');
-    lines
-}
-
-/// What steers no terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let lines = terminal::wrapped(&plain(text), WIDTH - indent);
+    lines.iter().map(|line| format!("{:indent$}{line}\n", "")).collect()
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::terminal::{self, cut, plain};
+
 /// How wide names and words are.
 const NAMES: usize = 18;
 const WORDS: usize = 9;
@@ -42,7 +44,7 @@ pub struct Line {
 
 impl Line {
     pub fn new(name: &str, text: &str) -> Line {
-        Line { name: shown(name), mark: None, text: shown(text) }
+        Line { name: plain(name), mark: None, text: plain(text) }
     }
 
     pub fn marked(name: &str, mark: Mark, text: &str) -> Line {
@@ -81,39 +83,17 @@ impl Line {
 
     /// As lines of at most `width` columns, broken between words, and within one that is wider than a line.
     pub fn wrapped(&self, width: usize, colours: bool) -> Vec<String> {
-        let (head, taken) = self.head(colours);
-        let whole = width.saturating_sub(taken).max(1);
-        let (mut lines, mut free) = (vec![head], whole);
-        for word in self.text.split_inclusive(' ') {
-            let letters: Vec<char> = word.chars().collect();
-            if word.trim_end().chars().count() > free && free < whole {
-                lines.push(" ".repeat(taken));
-                free = whole;
-            }
-            for (place, part) in letters.chunks(whole).enumerate() {
-                if place > 0 {
-                    lines.push(" ".repeat(taken));
-                    free = whole;
-                }
-                lines.last_mut().into_iter().for_each(|line| line.extend(part));
-                free = free.saturating_sub(part.len());
-            }
+        let (mut head, taken) = self.head(colours);
+        let mut lines = terminal::wrapped(&self.text, width.saturating_sub(taken).max(1));
+        if lines.is_empty() {
+            lines.push(String::new());
         }
-        lines.iter().map(|line| line.trim_end().to_owned()).collect()
+        for line in &mut lines {
+            *line = format!("{head}{line}").trim_end().to_owned();
+            head = " ".repeat(taken);
+        }
+        lines
     }
-}
-
-/// Nothing of what came from outside speaks to the terminal.
-fn shown(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).collect()
-}
-
-/// At most so many characters; one that is cut ends in `…`.
-pub fn cut(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
-    }
-    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }
 
 /// At most so many characters, of which the last ones stay.
@@ -152,8 +132,8 @@ mod tests {
     fn a_line_has_a_name_a_word_and_a_text_and_only_the_word_has_a_colour() {
         let line = Line::marked("cluster", Mark::Failure, "one two three\u{1b}[2J");
         assert_eq!(line.cut(34, false), "cluster           failure  one tw…");
-        assert_eq!(line.cut(80, true), "cluster           \u{1b}[31mfailure\u{1b}[0m  one two three[2J");
-        let rest = format!("{:27}three[2J", "");
+        assert_eq!(line.cut(80, true), "cluster           \u{1b}[31mfailure\u{1b}[0m  one two three?[2J");
+        let rest = format!("{:27}three?[2J", "");
         assert_eq!(line.wrapped(36, false), ["cluster           failure  one two", &rest]);
         assert_eq!(Line::whole("protected").wrapped(80, false), ["protected"]);
         assert_eq!(Line::new("records", "").cut(80, false), "records");

@@ -43,7 +43,7 @@ fn time(record: &Record, now: Timestamp) -> String {
 /// `pre-drain 0.3 s, drain for 12 s`
 fn phases(record: &Record, now: Timestamp) -> String {
     let words = record.phases.iter().map(|phase| {
-        let name = phase_name(phase.name);
+        let name = phase.name.name();
         match phase.ended_at {
             Some(ended) => format!("{name} {:.1} s", between(phase.started_at, ended).as_secs_f64()),
             None if phase.name == PhaseName::Done => name.to_owned(),
@@ -51,16 +51,6 @@ fn phases(record: &Record, now: Timestamp) -> String {
         }
     });
     words.collect::<Vec<_>>().join(", ")
-}
-
-fn phase_name(phase: PhaseName) -> &'static str {
-    match phase {
-        PhaseName::PreDrain => "pre-drain",
-        PhaseName::Drain => "drain",
-        PhaseName::PostDrain => "post-drain",
-        PhaseName::Done => "done",
-        PhaseName::Uncordon => "uncordon",
-    }
 }
 
 /// `75 of 78 gone; 3 stopping, 0 waiting; 1 killed, 0 left`
@@ -116,24 +106,16 @@ fn pod_line(pod: &PodWritten, now: Timestamp) -> Line {
     let forced = if pod.forced { ", forced" } else { "" };
     let text = match (took, pod.outcome) {
         (Some(took), outcome) => {
-            let word = outcome.map(|outcome| format!(" {}", outcome_name(outcome))).unwrap_or_default();
+            let word = outcome.map(|outcome| format!(" {}", outcome.name())).unwrap_or_default();
             format!("{}  {} of {} s{word}{forced}", bar(took, grace, BAR), took.as_secs(), grace.as_secs())
         }
-        (None, Some(outcome)) => format!("{:BAR$}  {}", "", outcome_name(outcome)),
+        (None, Some(outcome)) => format!("{:BAR$}  {}", "", outcome.name()),
         (None, None) => {
             let why = if pod.reason.is_some() { "waits, was refused so far" } else { "waits" };
             format!("{}  {why}", bar(Duration::ZERO, grace, BAR))
         }
     };
     Line::whole(&format!("  {name:<POD$}  {text}"))
-}
-
-fn outcome_name(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Graceful => "graceful",
-        Outcome::Killed => "killed",
-        Outcome::Left => "left",
-    }
 }
 
 /// Those that run or failed, and the latest of the others.

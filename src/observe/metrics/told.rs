@@ -39,7 +39,7 @@ pub struct Hook {
 impl Told {
     pub fn of(record: &Record) -> Told {
         let mut pods = Vec::from(["pending", "graceful", "killed", "left"].map(|outcome| (outcome, 0)));
-        record.pods.iter().for_each(|pod| add(&mut pods, pod_outcome(pod.outcome)));
+        record.pods.iter().for_each(|pod| add(&mut pods, pod.outcome.map_or("pending", Outcome::name)));
         let settled = record.node.settled_at.filter(|_| record.node.cordoned_by_us);
         // A notice that took over found the node cordoned.
         let after = |settled: Timestamp| settled.later_than(record.notice.first_seen).unwrap_or_default().as_secs_f64();
@@ -72,15 +72,6 @@ impl Hook {
         if exit.is_some_and(|code| code != 0 || self.exit.is_none()) {
             self.exit = exit;
         }
-    }
-}
-
-fn pod_outcome(outcome: Option<Outcome>) -> &'static str {
-    match outcome {
-        None => "pending",
-        Some(Outcome::Graceful) => "graceful",
-        Some(Outcome::Killed) => "killed",
-        Some(Outcome::Left) => "left",
     }
 }
 
