@@ -62,3 +62,27 @@ fn each_target_has_a_small_corpus_and_each_corpus_a_target() {
         );
     }
 }
+
+/// The fuzzer's crate is built apart, by few and seldom: here the targets see all crates of this one.
+#[test]
+fn the_targets_name_only_crates_that_the_fuzzer_has_too() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz");
+    let crates = |manifest: &Path| -> BTreeSet<String> {
+        let text = fs::read_to_string(manifest).unwrap();
+        let tables = text.split("\n[").filter(|table| table.starts_with("dependencies]") || table.starts_with("dev-"));
+        let lines = tables.flat_map(|table| table.lines().filter_map(|line| line.split_once(" = ")));
+        lines.map(|(name, _)| name.replace('-', "_")).collect()
+    };
+    let fuzzer = crates(&folder.join("Cargo.toml"));
+    let missing: Vec<String> = crates(&folder.join("../../Cargo.toml")).difference(&fuzzer).cloned().collect();
+    for entry in fs::read_dir(folder.join("targets")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let words: BTreeSet<&str> =
+            text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':')).collect();
+        for name in &missing {
+            let named = words.iter().any(|word| word.starts_with(&format!("{name}::")));
+            assert!(!named, "{} names {name}, which tests/fuzz/Cargo.toml has not", path.display());
+        }
+    }
+}

@@ -91,7 +91,7 @@ pub fn template(data: &[u8]) {
     // What passes becomes JSON with other values too.
     let filled =
         template::filled(text, |name| if template::NUMBERS.contains(&name) { "20" } else { "a\\n" }.to_owned());
-    assert!(!problems.is_empty() || serde_json::from_str::<serde::de::IgnoredAny>(&filled).is_ok(), "{filled}");
+    assert!(!problems.is_empty() || serde_json::from_str::<serde_json::Value>(&filled).is_ok(), "{filled}");
 }
 
 pub fn selector(data: &[u8]) {
