@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use serde_json::Value;
 use stand_ins::faults::Faults;
@@ -16,7 +17,10 @@ use time::OffsetDateTime;
 use crate::{PROGRAM, seconds};
 
 /// More than are asked at one time, and than what must have been accepted by the end.
-const PODS: usize = 80;
+const PODS: usize = 160;
+
+/// Each way: with more requests than fit into one round trip, whoever reads what was accepted is not far behind.
+const DELAY: Duration = Duration::from_millis(40);
 
 /// Those with the earliest last moments, which are asked first: nothing but the silence after it has them stopped.
 const FIRST: usize = 4;
@@ -55,6 +59,7 @@ fn death_in_the_middle(purpose: &str, die: impl Fn(&Faults)) -> Death {
         *count += log.read().iter().filter(|r| r.what() == "create pods/eviction" && r.code == 201).count();
         *count >= ACCEPTED
     });
+    world.faults.delay(DELAY);
     world.interrupt(&guard, 24);
     guard.expect("the API server dies", seconds(15), || world.faults.hangs().then_some(()));
     let at = OffsetDateTime::now_utc();
