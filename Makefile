@@ -37,7 +37,7 @@ install: ## put program, unit, hooks and folders under DESTDIR (empty: this mach
 	install -D -m 644 systemd/spot-guard.service $(DESTDIR)/usr/lib/systemd/system/spot-guard.service
 	install -d $(phases:%=$(DESTDIR)/etc/spot-guard/hooks/%.d) $(phases:%=$(DESTDIR)/usr/lib/spot-guard/hooks/%.d)
 	install -m 755 packaging/hooks/local-drain.d/50-containers $(DESTDIR)/usr/lib/spot-guard/hooks/local-drain.d
-	install -D -m 755 packaging/hooks-available/asg-lifecycle $(DESTDIR)/usr/lib/spot-guard/hooks-available/asg-lifecycle
+	install -D -m 755 packaging/hooks-available/* -t $(DESTDIR)/usr/lib/spot-guard/hooks-available
 	install -D -m 644 packaging/completions/spot-guard.bash $(DESTDIR)$(share)/bash-completion/completions/spot-guard
 	install -D -m 644 packaging/completions/_spot-guard -t $(DESTDIR)$(share)/zsh/vendor-completions
 	install -D -m 644 packaging/completions/spot-guard.fish -t $(DESTDIR)$(share)/fish/vendor_completions.d
@@ -46,6 +46,8 @@ install: ## put program, unit, hooks and folders under DESTDIR (empty: this mach
 	install -D -m 644 packaging/man/*.8 -t $(DESTDIR)$(share)/man/man8
 	install -D -m 644 packaging/webhook/slack.json $(DESTDIR)/usr/lib/spot-guard/webhook/slack.json
 	install -D -m 644 packaging/webhook/pagerduty.json $(DESTDIR)/usr/lib/spot-guard/webhook/pagerduty.json
+	test -e $(DESTDIR)/etc/default/spot-guard-hooks || \
+		install -D -m 644 packaging/default/spot-guard-hooks $(DESTDIR)/etc/default/spot-guard-hooks
 	test -e $(DESTDIR)/etc/spot-guard/config.toml || \
 		install -m 644 packaging/config.toml $(DESTDIR)/etc/spot-guard/config.toml
 

@@ -1,5 +1,5 @@
 //! The hook `asg-lifecycle`, with the real AWS CLI, beside moto in AWS's place. moto does not know the two calls that
-//! matter most, so `tests/aws/stand-in.py` adds them. The policy of `docs/hooks.md` is enforced.
+//! matter most, so `tests/aws/stand-in.py` adds them. The policy of `docs/shipped-hooks.md` is enforced.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -60,9 +60,9 @@ fn ask_stand_in(request: &Value) -> Value {
     serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{answer:?}: {error}"))
 }
 
-/// The policy of `docs/hooks.md` for a group of this name.
+/// The policy of `docs/shipped-hooks.md` for a group of this name.
 fn documented_policy(group: &str) -> Value {
-    let page = fs::read_to_string(root().join("docs/hooks.md")).unwrap();
+    let page = fs::read_to_string(root().join("docs/shipped-hooks.md")).unwrap();
     let (_, policy) = page.split_once("```json\n").unwrap();
     let policy = policy.split("```").next().unwrap().replace("NAME", group);
     serde_json::from_str(&policy).unwrap()

@@ -138,8 +138,9 @@ fn every_folder_named_is_one_that_is_used() {
     let records = text(&folders.state.join("responses/"));
     let hooks: Vec<String> = folders.hooks.iter().map(|path| text(path)).collect();
     let settings = read("src/config/places.rs");
-    // Beside what the daemon knows: what is installed for hooks, and read by them.
-    let of_hooks = read("Makefile") + &read("packaging/hooks-available/asg-lifecycle");
+    // Beside what the daemon knows: what is installed, among it the hooks that are off.
+    let installed = read("Makefile");
+    let packaging = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging");
     for (page, text) in pages() {
         for path in words(&text).filter(|word| word.starts_with('/') && word.contains("/spot-guard")) {
             let is_settings = path
@@ -152,10 +153,11 @@ fn every_folder_named_is_one_that_is_used() {
             let is_above = hooks.iter().any(|folder| folder.starts_with(&format!("{path}/")));
             // What a user puts there for settings to name.
             let is_of_webhook = path.starts_with("/etc/spot-guard/webhook");
-            let is_of_hooks = of_hooks.split([' ', '\n', ')']).any(|word| word == path);
+            let is_installed = installed.split([' ', '\n', ')']).any(|word| word == path)
+                || path.strip_prefix("/usr/lib/spot-guard/").is_some_and(|name| packaging.join(name).exists());
             // In a folder of node_exporter's.
             let is_of_metrics = path.ends_with("/spot-guard.prom");
-            let is_known = is_used || is_settings || is_of_hooks || is_of_webhook || is_of_metrics || is_above;
+            let is_known = is_used || is_settings || is_installed || is_of_webhook || is_of_metrics || is_above;
             assert!(is_known, "{}: {path}", page.display());
         }
     }

@@ -1,6 +1,8 @@
 //! What is installed beside the program says what is true.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -35,18 +37,34 @@ fn the_installed_hook_is_found_and_may_run() {
     assert_eq!(hooks_in(&folders), [(Phase::LocalDrain, "50-containers".to_owned())]);
 }
 
+/// The commands of `docs/shipped-hooks.md` that switch hooks on: what is linked, and where.
+fn documented_links() -> Vec<(PathBuf, PathBuf)> {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/shipped-hooks.md")).unwrap();
+    let commands = page.lines().filter_map(|line| line.strip_prefix("sudo ln -s ")?.split_once(' '));
+    commands.map(|(hook, link)| (PathBuf::from(hook), PathBuf::from(link))).collect()
+}
+
+fn below(folder: &Folder, path: &Path) -> PathBuf {
+    folder.path().join(path.strip_prefix("/").unwrap())
+}
+
 #[test]
-fn the_hook_that_is_off_runs_in_both_its_phases_once_it_is_linked_as_the_docs_say() {
+fn hooks_that_are_off_are_found_and_may_run_once_they_are_linked_as_the_docs_say() {
     let folder = install();
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/hooks.md")).unwrap();
-    let commands: Vec<&str> = page.lines().filter(|line| line.starts_with("sudo ln -s ")).collect();
-    for command in &commands {
-        let below = |path: &&str| path.strip_prefix('/').map(|path| folder.path().join(path));
-        let paths: Vec<PathBuf> = command.split(' ').collect::<Vec<_>>().iter().filter_map(below).collect();
-        std::os::unix::fs::symlink(&paths[0], &paths[1]).unwrap();
+    let links = documented_links();
+    for (hook, link) in &links {
+        std::os::unix::fs::symlink(below(&folder, hook), below(&folder, link)).unwrap();
     }
-    let hooks = [(Phase::During, "50-asg-lifecycle".to_owned()), (Phase::PostDrain, "90-asg-lifecycle".to_owned())];
-    assert_eq!(hooks_in(&[folder.path().join("etc/spot-guard/hooks")]), hooks, "{commands:?}");
+    let found = hooks_in(&[folder.path().join("etc/spot-guard/hooks")]);
+    let found: BTreeSet<String> = found.into_iter().map(|(phase, name)| format!("{}.d/{name}", phase.name())).collect();
+    let linked =
+        links.iter().map(|(_, link)| link.strip_prefix("/etc/spot-guard/hooks").unwrap().display().to_string());
+    assert_eq!(found, linked.collect());
+
+    let installed = fs::read_dir(folder.path().join("usr/lib/spot-guard/hooks-available")).unwrap();
+    let installed: BTreeSet<OsString> = installed.map(|entry| entry.unwrap().file_name()).collect();
+    let documented = links.iter().map(|(hook, _)| hook.file_name().unwrap().to_owned());
+    assert_eq!(installed, documented.collect());
 }
 
 #[test]
