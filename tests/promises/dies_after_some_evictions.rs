@@ -41,13 +41,14 @@ const MARGIN: f64 = 2.0;
 const TOGETHER: f64 = 1.2;
 
 struct Death {
-    world: World,
+    /// Goes on until the guard is done.
+    _world: World,
     guard: Guard,
-    at: OffsetDateTime,
+    last_answer: OffsetDateTime,
 }
 
 /// Sends a notice to a node whose API server dies in the middle of the evictions, and whose kubelet hears of none.
-fn death_in_the_middle(purpose: &str, die: impl Fn(&Faults)) -> Death {
+fn death_in_the_middle(purpose: &str, die: fn(&Faults)) -> Death {
     let of = |name, count, grace| PodSpec::many(name, count).into_iter().map(move |pod: PodSpec| pod.grace(grace));
     let pods = of("short", PODS - FIRST, SHORT).chain(of("long", FIRST, LONG));
     let world = World::new(purpose, &pods.collect::<Vec<_>>());
@@ -62,21 +63,14 @@ fn death_in_the_middle(purpose: &str, die: impl Fn(&Faults)) -> Death {
     world.faults.delay(DELAY);
     world.interrupt(&guard, 24);
     guard.expect("the API server dies", seconds(15), || world.faults.hangs().then_some(()));
-    let at = OffsetDateTime::now_utc();
     die(&world.faults);
-    Death { world, guard, at }
+    let last_answer = world.faults.last_answer().expect("an answer before it died");
+    Death { _world: world, guard, last_answer }
 }
 
-impl Death {
-    /// When a request came that was answered, for the last time.
-    fn last_heard(&self) -> OffsetDateTime {
-        let answered = self.world.audit().into_iter().filter(|request| request.answered <= self.at);
-        answered.map(|request| request.at).max().expect("a request before it died")
-    }
-}
-
-/// Each pod was named, once, in its time; but those that were accepted so early that their kubelet has heard of it.
-fn assert_each_is_stopped_in_its_time(death: &Death) {
+/// Each pod was named, once, in its time; but those that were accepted so early that their kubelet has heard of it. Whether
+/// there were some that were accepted just before.
+fn assert_each_is_stopped_in_its_time(death: &Death) -> bool {
     let record = death.guard.wait_done(seconds(30));
     let waves = local_drain::calls(&death.guard);
     let mut named: BTreeMap<&str, usize> = BTreeMap::new();
@@ -87,10 +81,9 @@ fn assert_each_is_stopped_in_its_time(death: &Death) {
     assert_eq!(pods.len(), PODS);
     let (asked, unasked): (Vec<&Value>, Vec<&Value>) = pods.iter().partition(|pod| !pod["asked_at"].is_null());
     assert!(!unasked.is_empty(), "all were asked");
-    let last_heard = death.last_heard();
-    let unheard = asked.into_iter().filter(|pod| record::time(&pod["asked_at"]) + HEARING > last_heard);
+    let unheard = asked.into_iter().filter(|pod| record::time(&pod["asked_at"]) + HEARING > death.last_answer);
     let unheard: Vec<&Value> = unheard.collect();
-    assert!(!unheard.is_empty(), "none was accepted just before: {record:#}");
+    let some_just_before = !unheard.is_empty();
     let stopped: Vec<&Value> = unasked.into_iter().chain(unheard).collect();
     for pod in &stopped {
         let uid = pod["uid"].as_str().unwrap();
@@ -98,6 +91,7 @@ fn assert_each_is_stopped_in_its_time(death: &Death) {
         assert_in_time(&record, pod);
     }
     assert_hooks_began_in_time(&record, &stopped);
+    some_just_before
 }
 
 fn assert_in_time(record: &Value, pod: &Value) {
@@ -116,12 +110,21 @@ fn assert_hooks_began_in_time(record: &Value, stopped: &[&Value]) {
     }
 }
 
+/// On a machine that is far too busy it may die when all that were accepted are long heard of: then once more.
+fn assert_none_loses_its_grace(purpose: &str, die: fn(&Faults)) {
+    let mut deaths = (0..3).map(|_| death_in_the_middle(purpose, die));
+    assert!(
+        deaths.any(|death| assert_each_is_stopped_in_its_time(&death)),
+        "none was accepted just before, three times"
+    );
+}
+
 #[test]
 fn one_that_hangs_from_then_on() {
-    assert_each_is_stopped_in_its_time(&death_in_the_middle("dies-hanging", |_| ()));
+    assert_none_loses_its_grace("dies-hanging", |_| ());
 }
 
 #[test]
 fn one_that_refuses_connections_from_then_on() {
-    assert_each_is_stopped_in_its_time(&death_in_the_middle("dies-refusing", Faults::refuse));
+    assert_none_loses_its_grace("dies-refusing", Faults::refuse);
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::libc;
 use nix::sys::socket::{self, setsockopt, shutdown, sockopt};
+use time::OffsetDateTime;
 
 /// What happens to connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +55,7 @@ struct State {
     accepted: usize,
     /// So many connections, the first, hang whatever the mode.
     dead: usize,
+    last_answer: Option<OffsetDateTime>,
 }
 
 impl Faults {
@@ -154,6 +156,11 @@ impl Faults {
         self.shared.state().accepted
     }
 
+    /// When an answer was passed on for the last time.
+    pub fn last_answer(&self) -> Option<OffsetDateTime> {
+        self.shared.state().last_answer
+    }
+
     fn set(&self, mode: Mode) {
         self.shared.state().mode = mode;
         self.shared.changed.notify_all();
@@ -174,6 +181,20 @@ impl Drop for Faults {
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of a new connection, counted from 1; none if it is refused. Looks and notes it down in one, so that none
+    /// slips past a reset.
+    fn take(&self, stream: &TcpStream) -> Option<usize> {
+        let mut state = self.state();
+        let kept = stream.try_clone().ok().filter(|_| state.mode != Mode::Refuse);
+        let Some(kept) = kept else {
+            reset(stream);
+            return None;
+        };
+        state.connections.push(kept);
+        state.accepted += 1;
+        Some(state.accepted)
     }
 
     fn wait_while_refusing(&self) {
@@ -216,24 +237,15 @@ fn accept(listener: TcpListener, shared: &Arc<Shared>) {
             Mode::Pass | Mode::Hang => {
                 let bound = listener.get_or_insert_with(|| TcpListener::bind(address).expect("listen again"));
                 let Ok((stream, _)) = bound.accept() else { continue };
-                if shared.state().mode == Mode::Refuse {
-                    reset(&stream);
-                    continue;
-                }
+                let Some(number) = shared.take(&stream) else { continue };
                 let shared = Arc::clone(shared);
-                thread::spawn(move || connect(stream, &shared).ok());
+                thread::spawn(move || connect(stream, number, &shared).ok());
             }
         }
     }
 }
 
-fn connect(downstream: TcpStream, shared: &Arc<Shared>) -> io::Result<()> {
-    let number = {
-        let mut state = shared.state();
-        state.accepted += 1;
-        state.connections.push(downstream.try_clone()?);
-        state.accepted
-    };
+fn connect(downstream: TcpStream, number: usize, shared: &Arc<Shared>) -> io::Result<()> {
     if !shared.wait_while_hanging(number) {
         return Ok(());
     }
@@ -285,6 +297,9 @@ fn write(mut to: TcpStream, take: &Receiver<(Instant, Vec<u8>)>, way: &Way) {
         let whole = cut.map_or(bytes.len(), |limit| bytes.len().saturating_sub(answered - limit));
         if to.write_all(&bytes[..whole]).is_err() {
             break;
+        }
+        if way.answers {
+            way.shared.state().last_answer = Some(OffsetDateTime::now_utc());
         }
         if cut.is_some() {
             return reset(&to);
