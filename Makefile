@@ -67,13 +67,13 @@ check: ## format, clippy, scripts, licences, tests beside stand-ins: under two m
 	shellcheck $(scripts)
 	tests/cargo-deny check licenses bans sources
 	cargo build --locked --workspace --bins
-	env -u SPOT_GUARD_TEST_REQUIRE_ALL cargo test --locked --workspace
+	env -u SPOT_GUARD_TEST_REQUIRE_ALL tests/once-more cargo test --locked --workspace
 
 test: ## all that must hold before a change lands: check, then a real control plane, a real systemd and a real node
 	tests/prepare
 	$(MAKE) --no-print-directory check simulate release
-	tests/really cargo test --locked --test '[!n]*'
-	tests/really cargo test --locked --test node
+	tests/really tests/once-more cargo test --locked --test '[!n]*'
+	tests/really tests/once-more cargo test --locked --test node
 
 test-all: test ## test, and all that takes long: three quarters of an hour more; and the figures
 	tests/really cargo test --locked --test promises -- --ignored
