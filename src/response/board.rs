@@ -40,6 +40,8 @@ pub struct Posted {
     missed: u32,
     gone_since: Option<Moment>,
     outlived: bool,
+    /// What was done about it was undone by hand.
+    undone: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +75,13 @@ pub struct Past {
     pub instance_id: Option<String>,
 }
 
+impl Past {
+    /// Whether it shows that a later notice is another. Without, it is known by being there without a break.
+    fn is_told_apart(&self) -> bool {
+        self.time.is_some() && self.key.kind != Kind::RebalanceRecommendation
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct Board {
     posted: Vec<Posted>,
@@ -95,6 +104,7 @@ impl Posted {
             missed: 0,
             gone_since: None,
             outlived: false,
+            undone: false,
         }
     }
 
@@ -127,6 +137,8 @@ impl Posted {
 
     /// It was seen again.
     fn again(&mut self, sighting: Sighting, now: Moment, responses: &Responses) {
+        // It was not there for a while, and nothing is done about it any more: it may come only once more.
+        let is_done = self.gone_since.is_some() && (self.undone || self.deadline.at <= now);
         (self.missed, self.gone_since, self.completed, self.seen) = (0, None, false, true);
         let unconfirmed = std::mem::take(&mut self.unconfirmed);
         let same = (sighting.action, sighting.time) == (self.sighting.action, self.sighting.time);
@@ -137,8 +149,10 @@ impl Posted {
             }
             return;
         }
-        let is_another = self.came_back || (!same && (unconfirmed || self.state == State::Stale));
-        if is_another && sighting.kind != Kind::RebalanceRecommendation {
+        let may_be_same = sighting.kind == Kind::RebalanceRecommendation;
+        let is_known = !may_be_same && (unconfirmed || self.state == State::Stale);
+        let may_differ = !same || sighting.time.is_none();
+        if (self.came_back && !may_be_same) || (!same && is_known) || (may_differ && is_done) {
             *self = Posted { seen: true, ..Posted::new(sighting, deadline, State::Open) };
         } else if !same {
             self.changes(sighting, deadline, now, responses);
@@ -239,6 +253,13 @@ impl Board {
                 posted.miss(now);
             }
         }
+        let stands = |key: &Key| self.posted.iter().any(|posted| posted.is(key) && posted.missed == 0);
+        self.past.retain(|past| past.key.kind != kind || past.is_told_apart() || stands(&past.key));
+    }
+
+    /// What was done was undone by hand.
+    pub fn undone(&mut self) {
+        self.posted.iter_mut().for_each(|posted| posted.undone = true);
     }
 
     /// That notice was taken back.

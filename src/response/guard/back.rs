@@ -18,6 +18,9 @@ impl Guard {
             if !by_hand && !self.may_go_back() {
                 return;
             }
+            if by_hand {
+                self.board.undone();
+            }
             self.board.take_back(&BY_HAND);
             let why = self.why_back(by_hand);
             let clock = clock();

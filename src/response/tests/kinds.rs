@@ -11,7 +11,7 @@ use crate::record::{PhaseName, Record, ResponseOutcome};
 use crate::response::{Event, Guard, Request, State};
 
 /// A notice of that kind, `left` seconds before it happens where it names a time.
-fn sighting(world: &World, kind: Kind, left: f64) -> Sighting {
+pub fn sighting(world: &World, kind: Kind, left: f64) -> Sighting {
     let clock = world.clock();
     let time = |seconds: f64| Some(clock.timestamp(at(after_start(world.now) + seconds)));
     let (action, event_id, time) = match kind {
@@ -24,14 +24,14 @@ fn sighting(world: &World, kind: Kind, left: f64) -> Sighting {
     Sighting { kind, action, event_id, time, date: clock.timestamp(world.now), seen: world.now, doubt: None }
 }
 
-fn notice(world: &mut World, kind: Kind, left: f64) {
+pub fn notice(world: &mut World, kind: Kind, left: f64) {
     let sighting = sighting(world, kind, left);
     world.feed(Event::Noticed(sighting));
     world.feed(Event::Polled(kind));
 }
 
 /// A world with a ready cluster, two pods of which one is behind a budget that never opens, and a hook in each phase.
-fn world() -> World {
+pub fn world() -> World {
     let mut world = World::new();
     world.pod("free", 30, 5);
     world.pod("held", 20, 5).budget_opens = Some(at(1e6));
@@ -42,11 +42,11 @@ fn world() -> World {
     world
 }
 
-fn ready(world: &mut World) {
+pub fn ready(world: &mut World) {
     world.feed(Event::Standing(Standing::Ready { node_name: "n1".into(), doubt: None }));
 }
 
-fn record(world: &World) -> Record {
+pub fn record(world: &World) -> Record {
     world.guard.record().expect("a response")
 }
 
@@ -64,22 +64,22 @@ fn restored(world: &World) -> usize {
     world.requests(of).len()
 }
 
-fn said(world: &World, words: &str) -> bool {
+pub fn said(world: &World, words: &str) -> bool {
     world.said.iter().any(|line| line.contains(words))
 }
 
-fn take_back(world: &mut World, kind: Kind) {
+pub fn take_back(world: &mut World, kind: Kind) {
     let event_id = sighting(world, kind, 0.0).event_id;
     world.feed(Event::TakenBack(Key { kind, event_id }));
 }
 
 /// The same notice in an answer of this moment.
-fn seen_again(world: &World, sighting: &Sighting) -> Sighting {
+pub fn seen_again(world: &World, sighting: &Sighting) -> Sighting {
     Sighting { date: world.clock().timestamp(world.now), seen: world.now, ..sighting.clone() }
 }
 
 /// Good polls without that kind of notice, one a second.
-fn polls_without(world: &mut World, kind: Kind, from: f64, until: f64) {
+pub fn polls_without(world: &mut World, kind: Kind, from: f64, until: f64) {
     let mut second = from;
     while second < until {
         second += 1.0;
@@ -91,7 +91,7 @@ fn polls_without(world: &mut World, kind: Kind, from: f64, until: f64) {
 const ACTING: [Kind; 4] = [Kind::SpotInterruption, Kind::AutoscalingTermination, Kind::Maintenance, Kind::ByHand];
 
 /// How many seconds after it is seen a notice of that kind is over, here.
-fn window(kind: Kind) -> f64 {
+pub fn window(kind: Kind) -> f64 {
     match kind {
         Kind::SpotInterruption => 120.0,
         Kind::AutoscalingTermination => 300.0,
@@ -1126,8 +1126,10 @@ fn what_an_older_response_did_stands_after_a_restart_though_the_newest_did_nothi
 }
 
 /// Lets the daemon die and start again with all that it had written.
-fn restart_with_all(world: &mut World) {
-    let mut records = world.closed.clone();
+pub fn restart_with_all(world: &mut World) {
+    let as_written =
+        |closed: &Record| world.written.iter().rfind(|record| record.id == closed.id).unwrap_or(closed).clone();
+    let mut records: Vec<Record> = world.closed.iter().map(as_written).collect();
     let newest = world.guard.record().or_else(|| records.pop()).unwrap();
     world.guard = Guard::new(&world.settings);
     records.retain(|record| record.id != newest.id);

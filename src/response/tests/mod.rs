@@ -1,5 +1,6 @@
 //! The machine, event by event, in a made-up world with a clock of its own.
 
+mod another;
 mod guard;
 mod hooks;
 mod kinds;
