@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use serde_json::{Value, json};
 
 use crate::node::Node;
-use crate::stand_in::{call, documented_policy, is_skipped, without};
+use crate::stand_in::{assert_has, call, documented_policy, is_skipped, without};
 
 fn policy(group: &str) -> Value {
     documented_policy("asg-detach", "NAME", group)
@@ -112,7 +112,9 @@ fn each_action_of_its_policy_is_needed() {
     if is_skipped() {
         return;
     }
-    for action in ["DescribeAutoScalingInstances", "DetachInstances"] {
+    let actions = ["DescribeAutoScalingInstances", "DetachInstances"];
+    assert_has(&policy("any"), &actions);
+    for action in actions {
         let group = format!("detach without {action}");
         let node = node_with(&group, &without(action, &policy(&group)));
         node.start("pre-drain").assert_fails(1, &["not authorized", action]);

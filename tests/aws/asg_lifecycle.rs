@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use stand_ins::wait::expect;
 
 use crate::node::{LONG, Node, text};
-use crate::stand_in::{ask, documented_policy, is_skipped, without};
+use crate::stand_in::{ask, assert_has, documented_policy, is_skipped, without};
 
 /// An instance of a new Auto Scaling group whose termination waits. `lifecycle_hooks`: each with its heartbeat timeout in
 /// seconds. So many calls are refused, as if none waited yet.
@@ -123,12 +123,14 @@ fn what_is_missing_is_told_in_one_line() {
     node.start("post-drain").assert_fails(1, &["needs the AWS CLI"]);
 
     // Each action of the policy is needed: without one of them it fails, and says which.
-    for (phase, action) in [
+    let tried = [
         ("during", "DescribeAutoScalingInstances"),
         ("during", "DescribeLifecycleHooks"),
         ("during", "RecordLifecycleActionHeartbeat"),
         ("post-drain", "CompleteLifecycleAction"),
-    ] {
+    ];
+    assert_has(&policy("any"), &tried.map(|(_, action)| action));
+    for (phase, action) in tried {
         let name = format!("no {action}");
         let node = node_with(&name, &json!({"drain": 330}), &without(action, &policy(&name)), 0);
         node.start(phase).assert_fails(1, &["not authorized", &format!("autoscaling:{action}")]);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::node::{LONG, Node, text};
-use crate::stand_in::{call, documented_policy, is_skipped, without};
+use crate::stand_in::{assert_has, call, documented_policy, is_skipped, without};
 
 const NAMED: &str = "ELB_WAIT=0\nELB_TARGET_GROUPS=";
 
@@ -155,19 +155,23 @@ fn each_action_of_its_policy_is_needed() {
     let group = new_group("needed-a");
     call("elbv2", "add_tags", &json!({"ResourceArns": [group], "Tags": [{"Key": "needed", "Value": ""}]}));
     let by_arn = format!("ELB_TARGET_GROUPS={group}");
-    for (action, settings) in [
+    let at_once = format!("ELB_WAIT=0\n{by_arn}");
+    let tried = [
         ("DescribeTargetGroups", "ELB_WAIT=0\nELB_TARGET_GROUPS=needed-a"),
         ("GetResources", "ELB_WAIT=0\nELB_TARGET_GROUP_TAG=needed"),
         ("DescribeTargetHealth", &by_arn),
-        ("DeregisterTargets", &format!("ELB_WAIT=0\n{by_arn}")),
+        ("DeregisterTargets", &at_once),
         ("DescribeTargetGroupAttributes", &by_arn),
-    ] {
+    ];
+    let actions: Vec<&str> = tried.iter().map(|(action, _)| *action).chain(["RegisterTargets"]).collect();
+    assert_has(&policy("any"), &actions);
+    for (action, settings) in tried {
         let node = node_with(&without(action, &policy("needed-"))).settings(settings).told("SPOT_GUARD_TIMEOUT", "0");
         register(&group, &json!([{"Id": node.instance}]));
         // moto says so in XML of many lines, of which the first names the action.
         node.start("pre-drain").assert_fails(1, &[action]);
     }
-    let node = node_with(&without("RegisterTargets", &policy("needed-"))).settings(&format!("ELB_WAIT=0\n{by_arn}"));
+    let node = node_with(&without("RegisterTargets", &policy("needed-"))).settings(&at_once);
     register(&group, &json!([{"Id": node.instance}]));
     node.start("pre-drain").assert_done("out of needed-a; what is in flight has 0 s\n");
     node.start("uncordon").assert_fails(1, &["not authorized", "RegisterTargets"]);

@@ -60,6 +60,21 @@ pub(crate) fn documented_policy(hook: &str, placeholder: &str, name: &str) -> Va
     serde_json::from_str(&policy.replace(placeholder, name)).unwrap()
 }
 
+/// Holds that these are the actions of the policy, and no others.
+pub(crate) fn assert_has(policy: &Value, actions: &[&str]) {
+    let statements = policy["Statement"].as_array().unwrap().iter();
+    let has = statements.flat_map(|statement| match &statement["Action"] {
+        Value::Array(actions) => actions.clone(),
+        action => vec![action.clone()],
+    });
+    let mut has: Vec<String> =
+        has.map(|action| action.as_str().unwrap().split_once(':').unwrap().1.to_owned()).collect();
+    let mut actions = actions.to_vec();
+    has.sort();
+    actions.sort_unstable();
+    assert_eq!(has, actions);
+}
+
 /// The same without this action.
 pub(crate) fn without(action: &str, policy: &Value) -> Value {
     let text = policy.to_string();

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::node::{LONG, Node, text};
-use crate::stand_in::{call, documented_policy, is_skipped};
+use crate::stand_in::{assert_has, call, documented_policy, is_skipped};
 
 const INSTANCE: &str = "i-0123456789abcdef0";
 const FOLDER: &str = "spot-guard/i-0123456789abcdef0/20261122T203343Z";
@@ -157,6 +157,7 @@ fn what_is_missing_is_told() {
     node.start("post-drain").assert_fails(1, &["needs the AWS CLI"]);
 
     // The one action that its policy has, and that only below its prefix.
+    assert_has(&policy("any"), &["PutObject"]);
     let node = new_node("denied").settings("UPLOAD_BUCKET=denied\nUPLOAD_PREFIX=another\n");
     let output = node.start("post-drain").end(LONG);
     assert_eq!((output.status.code(), text(&output.stderr).matches("AccessDenied").count()), (Some(1), 2));
