@@ -17,7 +17,7 @@ use crate::root;
 use crate::stand_in::{ask, programs};
 
 /// The AWS CLI takes half a second, and many times that where all processors are busy; a hook asks it up to a dozen times.
-pub(crate) const LONG: Duration = Duration::from_secs(180);
+pub(crate) const LONG: Duration = Duration::from_secs(600);
 
 pub(crate) struct Node {
     folder: Folder,
