@@ -35,6 +35,7 @@ pub mod read {
     pub use super::kubeconfig::parse as kubeconfig;
     pub use super::node::WireNode;
     pub use super::watch::{Cuts, PodList, follow_node, follow_pods};
+    pub use super::yaml::{Yaml, read as yaml};
     pub use crate::https::proxy::choose as proxy;
     pub use crate::https::tls::identity;
 }
