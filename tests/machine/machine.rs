@@ -266,7 +266,7 @@ fn put_item(dir: &Path, path: &str, body: &str) {
 }
 
 /// RFC 3339 in whole seconds, as the metadata service writes it.
-fn in_whole_seconds(time: SystemTime) -> String {
+pub fn in_whole_seconds(time: SystemTime) -> String {
     let text = spot_guard::moment::Timestamp::from(time).to_string();
     format!("{}Z", text.split('.').next().unwrap_or_default())
 }

@@ -9,5 +9,8 @@ mod check;
 mod crash;
 mod machine;
 mod reboot;
+mod second_channel;
 mod stop;
+#[path = "../cloudformation/template.rs"]
+mod template;
 mod upload;
