@@ -10,6 +10,7 @@ mod crash;
 mod machine;
 mod reboot;
 mod second_channel;
+mod spot_nodes;
 mod stop;
 #[path = "../cloudformation/template.rs"]
 mod template;
