@@ -180,6 +180,11 @@ impl Machine {
         fs::read_to_string(self.path(path)).unwrap_or_default()
     }
 
+    /// Writes a file of the machine anew.
+    pub fn write(&self, path: &str, text: &str) {
+        fs::write(self.path(path), text).unwrap();
+    }
+
     /// Makes an empty file on the machine.
     pub fn touch(&self, path: &str) {
         fs::write(self.path(path), "").unwrap();

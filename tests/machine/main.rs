@@ -10,3 +10,4 @@ mod crash;
 mod machine;
 mod reboot;
 mod stop;
+mod units;
