@@ -6,6 +6,7 @@
 
 mod boot;
 mod check;
+mod containers;
 mod crash;
 mod machine;
 mod reboot;
