@@ -85,7 +85,13 @@ fn machine() -> Option<Machine> {
 fn hook(machine: &Machine) -> Value {
     let over = || machine.records().first().is_some_and(|record| !record["outcome"].is_null());
     machine.wait_for("the end of the response", over);
-    machine.records()[0]["hooks"].as_array().unwrap().iter().find(|hook| hook["name"] == "50-containers").unwrap().clone()
+    machine.records()[0]["hooks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|hook| hook["name"] == "50-containers")
+        .unwrap()
+        .clone()
 }
 
 #[test]

@@ -12,3 +12,4 @@ mod machine;
 mod reboot;
 mod stop;
 mod units;
+mod write_a_hook;

@@ -23,3 +23,11 @@ pub fn line(name: &str, end: &str) -> String {
     let line = page.lines().find(|line| line.ends_with(end));
     line.unwrap_or_else(|| panic!("no line of {name} ends with {end}")).to_owned()
 }
+
+/// The blocks of code of a page in order, each with its language.
+#[must_use]
+pub fn blocks(name: &str) -> Vec<(String, String)> {
+    let page = page(name);
+    let blocks = page.split("\n```").skip(1).step_by(2).filter_map(|block| block.split_once('\n'));
+    blocks.map(|(language, text)| (language.to_owned(), format!("{text}\n"))).collect()
+}
