@@ -10,7 +10,7 @@ use crate::machine::{Machine, Plan, plan};
 /// What a unit runs: a shell that writes down when it is started and told to stop, and then finishes its job, which lasts
 /// until there is a file of its name.
 const WORK: &str = r#"#!/bin/sh
-say() { echo "$1 $name $(cut -d' ' -f1 /proc/uptime)" >>/var/tmp/story; }
+say() { read -r now _ </proc/uptime; echo "$1 $name $now" >>/var/tmp/story; }
 name=$1
 trap 'say told; until [ -e "/var/tmp/$name" ]; do sleep 0.1; done; say finished; exit 0' TERM
 [ "$name" != stubborn ] && [ "$name" != cut ] || trap 'say told' TERM
