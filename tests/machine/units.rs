@@ -61,8 +61,8 @@ fn hook(machine: &Machine) -> Value {
     let over = || machine.records().first().is_some_and(|record| !record["outcome"].is_null());
     machine.wait_for("the end of the response", over);
     let record = machine.records().remove(0);
-    let hooks = record["hooks"].as_array().unwrap().iter();
-    hooks.filter(|hook| hook["name"] == "40-systemd-units").last().expect("the hook").clone()
+    let mut hooks = record["hooks"].as_array().unwrap().iter();
+    hooks.find(|hook| hook["name"] == "40-systemd-units").expect("the hook").clone()
 }
 
 fn is(machine: &Machine, unit: &str, state: &str) -> bool {
