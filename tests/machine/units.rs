@@ -121,7 +121,11 @@ fn before_the_pods_of_a_node_all_units_are_told_however_little_time_there_is() {
         .file("/etc/spot-guard/config.d/limit.toml", 0o644, limit)
         .hook("local-drain.d/10-tell", "cp /var/tmp/story /var/tmp/told-before");
     let machine = with_units(plan, &[("stubborn", ""), ("worker@", ""), ("last", "")]).boot();
-    link(&machine, "stubborn=100 worker@* last", &["pre-drain"]);
+    link(&machine, "nobody", &["pre-drain"]);
+    let rehearsed = machine.says(&["spot-guard", "rehearse", "--run-hooks", "--json"]);
+    assert!(rehearsed.contains("there is no unit nobody"), "{rehearsed}");
+
+    link(&machine, "stubborn=100 worker@* last", &[]);
     start(&machine, &["stubborn", "worker@1", "worker@2", "last"]);
     machine.interrupt(Duration::from_secs(100));
     let hook = hook(&machine);
