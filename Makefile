@@ -38,6 +38,7 @@ install: ## put program, unit, hooks and folders under DESTDIR (empty: this mach
 	install -d $(phases:%=$(DESTDIR)/etc/spot-guard/hooks/%.d) $(phases:%=$(DESTDIR)/usr/lib/spot-guard/hooks/%.d)
 	install -m 755 packaging/hooks/local-drain.d/50-containers $(DESTDIR)/usr/lib/spot-guard/hooks/local-drain.d
 	install -D -m 755 packaging/hooks-available/* -t $(DESTDIR)/usr/lib/spot-guard/hooks-available
+	install -D -m 755 packaging/hooks-template/pre-drain.d/* -t $(DESTDIR)/usr/share/spot-guard/hooks-template/pre-drain.d
 	install -D -m 644 packaging/completions/spot-guard.bash $(DESTDIR)$(share)/bash-completion/completions/spot-guard
 	install -D -m 644 packaging/completions/_spot-guard -t $(DESTDIR)$(share)/zsh/vendor-completions
 	install -D -m 644 packaging/completions/spot-guard.fish -t $(DESTDIR)$(share)/fish/vendor_completions.d

@@ -153,7 +153,9 @@ fn every_folder_named_is_one_that_is_used() {
             let is_above = hooks.iter().any(|folder| folder.starts_with(&format!("{path}/")));
             // What a user puts there for settings to name.
             let is_of_webhook = path.starts_with("/etc/spot-guard/webhook");
-            let is_installed = installed.split([' ', '\n', ')']).any(|word| word == path)
+            let folder = format!("{}/", path.trim_end_matches('/'));
+            let is_or_holds = |word: &str| word == path || word.starts_with(&folder);
+            let is_installed = installed.split([' ', '\n', ')']).any(is_or_holds)
                 || path.strip_prefix("/usr/lib/spot-guard/").is_some_and(|name| packaging.join(name).exists());
             // In a folder of node_exporter's.
             let is_of_metrics = path.ends_with("/spot-guard.prom");

@@ -68,6 +68,16 @@ fn hooks_that_are_off_are_found_and_may_run_once_they_are_linked_as_the_docs_say
 }
 
 #[test]
+fn the_template_of_a_hook_may_run_from_a_copy() {
+    let folder = install();
+    let copy = folder.path().join("my-hooks");
+    let template = folder.path().join("usr/share/spot-guard/hooks-template");
+    let copied = Command::new("cp").arg("-r").args([&template, &copy]).status().unwrap();
+    assert!(copied.success());
+    assert_eq!(hooks_in(&[copy]), [(Phase::PreDrain, "10-leave".to_owned())]);
+}
+
+#[test]
 fn the_manual_is_installed_where_man_looks() {
     let folder = install();
     for page in ["man5/spot-guard.toml.5", "man7/spot-guard-hooks.7", "man8/spot-guard.8"] {

@@ -28,6 +28,7 @@ pub struct Plan {
     dir: PathBuf,
     name: String,
     archive: PathBuf,
+    options: &'static [&'static str],
 }
 
 /// A machine that runs. When this is dropped, or the process ends in whatever way, nothing is left of it.
@@ -44,14 +45,19 @@ pub struct Machine {
 
 /// The plan of a machine; `None`, after having said so, where none can be had.
 pub fn plan() -> Option<Plan> {
-    let Some(archive) = std::env::var_os("SPOT_GUARD_TEST_MACHINE") else {
-        skip("SPOT_GUARD_TEST_MACHINE names no archive of a machine's root; `make test`, run by root, makes one");
+    plan_on("SPOT_GUARD_TEST_MACHINE")
+}
+
+/// The same, of a machine whose root is the archive that this variable names.
+pub fn plan_on(variable: &str) -> Option<Plan> {
+    let Some(archive) = std::env::var_os(variable) else {
+        skip(&format!("{variable} names no archive of a machine's root; `make test`, run by root, makes one"));
         return None;
     };
     let name = format!("sg{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     let dir = std::env::temp_dir().join(format!("spot-guard-{name}"));
     fs::create_dir_all(dir.join("items")).unwrap();
-    Some(Plan { dir, name, archive: archive.into() })
+    Some(Plan { dir, name, archive: archive.into(), options: &[] })
 }
 
 impl Plan {
@@ -81,6 +87,12 @@ impl Plan {
         self.file("/etc/systemd/system/spot-guard.service.d/test.conf", 0o644, &format!("[Service]\n{settings}\n"))
     }
 
+    /// Lets containers run on the machine.
+    pub fn with_containers(mut self) -> Plan {
+        self.options = &["--capability=all", "--system-call-filter=@keyring", "--system-call-filter=bpf"];
+        self
+    }
+
     /// Boots the machine and waits until it is up.
     pub fn boot(self) -> Machine {
         let turn = Turn::take();
@@ -92,6 +104,7 @@ impl Plan {
         let mut boot = Command::new(script)
             .arg(&self.name)
             .args([&self.dir, &self.archive, &binary, &imds])
+            .args(self.options)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -178,6 +191,11 @@ impl Machine {
     /// What is in a file of the machine; nothing where it is not there.
     pub fn read(&self, path: &str) -> String {
         fs::read_to_string(self.path(path)).unwrap_or_default()
+    }
+
+    /// Writes a file of the machine anew.
+    pub fn write(&self, path: &str, text: &str) {
+        fs::write(self.path(path), text).unwrap();
     }
 
     /// Makes an empty file on the machine.

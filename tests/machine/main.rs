@@ -6,6 +6,7 @@
 
 mod boot;
 mod check;
+mod containers;
 mod crash;
 mod machine;
 mod reboot;
@@ -15,3 +16,5 @@ mod stop;
 #[path = "../cloudformation/template.rs"]
 mod template;
 mod upload;
+mod units;
+mod write_a_hook;

@@ -10,6 +10,7 @@ pub mod certificates;
 pub mod client;
 pub mod cluster;
 pub mod disk;
+pub mod docs;
 pub mod faults;
 pub mod folder;
 pub mod guard;

@@ -1,0 +1,33 @@
+//! What pages of docs/ show, for tests that do it word by word.
+
+use std::fs;
+use std::path::Path;
+
+/// The text of a page.
+///
+/// # Panics
+/// If there is none of that name.
+#[must_use]
+pub fn page(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The line of a page that ends so.
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+pub fn line(name: &str, end: &str) -> String {
+    let page = page(name);
+    let line = page.lines().find(|line| line.ends_with(end));
+    line.unwrap_or_else(|| panic!("no line of {name} ends with {end}")).to_owned()
+}
+
+/// The blocks of code of a page in order, each with its language.
+#[must_use]
+pub fn blocks(name: &str) -> Vec<(String, String)> {
+    let page = page(name);
+    let blocks = page.split("\n```").skip(1).step_by(2).filter_map(|block| block.split_once('\n'));
+    blocks.map(|(language, text)| (language.to_owned(), format!("{text}\n"))).collect()
+}
