@@ -44,8 +44,13 @@ pub struct Machine {
 
 /// The plan of a machine; `None`, after having said so, where none can be had.
 pub fn plan() -> Option<Plan> {
-    let Some(archive) = std::env::var_os("SPOT_GUARD_TEST_MACHINE") else {
-        skip("SPOT_GUARD_TEST_MACHINE names no archive of a machine's root; `make test`, run by root, makes one");
+    plan_on("SPOT_GUARD_TEST_MACHINE")
+}
+
+/// The same, of a machine whose root is the archive that this variable names.
+pub fn plan_on(variable: &str) -> Option<Plan> {
+    let Some(archive) = std::env::var_os(variable) else {
+        skip(&format!("{variable} names no archive of a machine's root; `make test`, run by root, makes one"));
         return None;
     };
     let name = format!("sg{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -68,6 +73,14 @@ impl Plan {
     /// Puts a hook at `name` (`pre-drain.d/10-example`) whose script is `script`.
     pub fn hook(self, name: &str, script: &str) -> Plan {
         self.file(&format!("/etc/spot-guard/hooks/{name}"), 0o755, &format!("#!/bin/sh\n{script}\n"))
+    }
+
+    /// Links `target` of the machine at `path`.
+    pub fn link(self, path: &str, target: &str) -> Plan {
+        let path = self.dir.join("files").join(path.trim_start_matches('/'));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(target, path).unwrap();
+        self
     }
 
     /// Has the metadata service serve `body` at `path` (below `/latest/`).
