@@ -137,8 +137,12 @@ impl Machine {
     /// Lets the API server at `upstream` be reached on the machine, at this address, for as long as what is given back
     /// is kept.
     pub fn reaches(&self, upstream: &str, at: &str) -> Faults {
-        let network = fs::File::open(format!("/proc/{}/ns/net", self.first_process)).unwrap();
-        Faults::on(listen_in(&network, at), upstream)
+        Faults::on(listen_in(&self.network(), at), upstream)
+    }
+
+    /// The machine's network namespace.
+    pub fn network(&self) -> fs::File {
+        fs::File::open(format!("/proc/{}/ns/net", self.first_process)).unwrap()
     }
 
     /// Has the metadata service serve `body` at `path` (below `/latest/`) from now on.

@@ -93,6 +93,9 @@ fn servers_are_drained_and_made_ready_again_where_haproxy_is_not_to_stop() {
 
     let (exit, said) = shell(&machine, &format!("SPOT_GUARD_TIMEOUT=60 {hook} pre-drain"));
     assert_eq!((exit.as_str(), said.contains("has finished its requests")), ("0", true), "{said}");
+    let stat = shell(&machine, "echo 'show stat' | socat - UNIX-CONNECT:/run/haproxy/admin.sock").1;
+    let sessions = stat.lines().find(|line| line.starts_with("app,one,")).and_then(|line| line.split(',').nth(4));
+    assert_eq!(sessions, Some("0"), "{stat}");
     // It was the only one.
     assert_eq!(status(&machine, FILE), "503");
     downloads::assert_intact(&machine);

@@ -78,7 +78,7 @@ fn nginx_serves_on_until_load_balancers_have_noticed_and_comes_back_with_the_nod
 #[test]
 fn without_a_unit_its_pid_file_names_the_nginx_that_finishes_its_requests() {
     let Some(plan) = plan() else { return };
-    let settings = "NGINX_LINGER=0\nNGINX_PID_FILE=${PID_FILE-/run/nginx.pid}";
+    let settings = "NGINX_LINGER=0\nNGINX_PID_FILE=${PID_FILE-/run/nginx.pid}\nNGINX_UNIT=${UNIT-nginx}";
     let machine = linked(downloads::served(plan), settings).file("/var/tmp/another.pid", 0o644, "1\n").boot();
     machine.run(&["systemctl", "stop", "nginx"]);
     machine.run(&["nginx"]);
@@ -86,9 +86,10 @@ fn without_a_unit_its_pid_file_names_the_nginx_that_finishes_its_requests() {
     let hook = installed("nginx");
 
     // What it could not do it says in one line, and touches nothing.
-    for (with, because) in
-        [("PID_FILE=/proc/1/stat", "is no master process of nginx"), ("PID_FILE= NGINX_UNIT=", "NGINX_PID_FILE")]
-    {
+    for (with, because) in [
+        ("PID_FILE=/var/tmp/another.pid", "is no master process of nginx"),
+        ("PID_FILE= UNIT=nowhere", "there is no unit nowhere.service"),
+    ] {
         let (exit, said) = shell(&machine, &format!("{with} SPOT_GUARD_REHEARSAL=1 {hook} pre-drain"));
         assert_eq!((exit.as_str(), said.lines().count(), said.contains(because)), ("1", 1, true), "{said}");
     }
