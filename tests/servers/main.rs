@@ -43,6 +43,20 @@ fn hook_of_the_response(machine: &Machine, name: &str) -> (i64, String) {
     (hook["exit"].as_i64().unwrap(), hook["output_tail"].as_str().unwrap().to_owned())
 }
 
+/// For how many seconds `file` is still served when the health check no longer succeeds, as seen on the machine.
+fn seconds_served_on(machine: &Machine, health: &str, file: &str) -> f64 {
+    let watch = "status() { curl --silent --output /dev/null --write-out '%{http_code}' \"$1\"; }
+while [ \"$(status \"$1\")\" = 200 ]; do sleep 0.1; done
+read -r from _ </proc/uptime
+while [ \"$(status \"$2\")\" = 200 ]; do sleep 0.1; done
+read -r to _ </proc/uptime
+echo \"$from $to\"";
+    let said = machine.says(&["timeout", "100", "sh", "-c", watch, "watch", health, file]);
+    let times: Vec<f64> = said.split_whitespace().map(|time| time.parse().unwrap()).collect();
+    assert_eq!(times.len(), 2, "health check and file are served for ever: {}", machine.journal());
+    times[1] - times[0]
+}
+
 /// Runs a shell command on the machine; what it exits with, and both of its outputs.
 fn shell(machine: &Machine, command: &str) -> (String, String) {
     let said = machine.says(&["sh", "-c", &format!("exec 2>&1; ({command}); echo $?")]);
