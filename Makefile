@@ -89,7 +89,7 @@ figures: release ## measure size, memory, CPU and latencies of the release
 	cargo build --locked --workspace --bins
 	tests/really cargo bench --locked --profile dev --bench figures
 
-connections: release ## count the requests that fail when a node with nginx or haproxy is taken, in RUNS (3) of each way; as root, half an hour
+connections: release ## count the requests that fail when a node with nginx or haproxy is taken, in RUNS (3) of each way; as root, 40 minutes
 	cargo build --locked --workspace --bins
 	tests/really cargo bench --locked --profile dev --bench connections -- $(or $(RUNS),3)
 

@@ -7,7 +7,6 @@
 
 mod load;
 #[path = "../machine/machine.rs"]
-#[allow(dead_code, reason = "what a machine can do, of which not all is needed here")]
 mod machine;
 
 use std::process::ExitCode;
@@ -103,8 +102,17 @@ impl Way {
         let deadline = Instant::now() + WINDOW;
         thread::sleep(deadline - Instant::now());
         lose_power(&machine);
+        self.assert_responded(&machine);
         thread::sleep(CALM);
         Some(load.end())
+    }
+
+    /// There was a response, and the hook did what it was to do.
+    fn assert_responded(&self, machine: &Machine) {
+        let records = machine.records();
+        let hooks = records.first().and_then(|record| record["hooks"].as_array()).expect("a response");
+        let done = hooks.iter().any(|hook| hook["name"] == format!("50-{}", self.server) && hook["exit"] == 0);
+        assert_eq!(done, self.settings.is_some(), "{}", machine.journal());
     }
 
     fn plan(&self) -> Option<Plan> {

@@ -6,7 +6,6 @@
 mod downloads;
 mod haproxy;
 #[path = "../machine/machine.rs"]
-#[allow(dead_code, reason = "what a machine can do, of which not all is needed here")]
 mod machine;
 mod nginx;
 
