@@ -27,22 +27,29 @@ pub fn served(plan: Plan) -> Plan {
     )
 }
 
-/// Begins them, and waits until all are under way at this port. The load ends at the first request that fails.
+/// Begins them, and waits until all are under way at this port.
 pub fn begin(machine: &Machine, port: u16) {
-    let from = format!("http://127.0.0.1:{port}");
-    let curl = ["curl", "--silent", "--show-error", "--fail", "--parallel", "--parallel-immediate", "--parallel-max"];
-    let start = |unit: &str, arguments: &[&str]| {
-        let unit = format!("--unit={unit}");
-        machine.run(&[&["systemd-run", "--quiet", "--remain-after-exit", &unit], &curl[..], arguments].concat());
-    };
     machine.run(&["mkdir", "/var/tmp/downloads"]);
-    let (downloads, short) = (format!("{from}/download?[1-{COUNT}]"), format!("{from}/health?[1-1000000]"));
-    start("downloads", &["100", "--output", "/var/tmp/downloads/#1", &downloads]);
-    start("load", &["4", "--fail-early", "--output", "/dev/null", &short]);
+    let url = format!("http://127.0.0.1:{port}/download?[1-{COUNT}]");
+    curl(machine, "downloads", &["--parallel-max", "100", "--output", "/var/tmp/downloads/#1", &url]);
     let connections = format!("ss -Htn state established 'sport = :{port}' | wc -l");
     machine.wait_for("downloads under way", || {
         machine.says(&["sh", "-c", &connections]).trim().parse().is_ok_and(|count: usize| count >= COUNT)
     });
+}
+
+/// Begins a load of short requests at this port, which ends at the first that fails.
+pub fn begin_load(machine: &Machine, port: u16) {
+    let url = format!("http://127.0.0.1:{port}/health?[1-1000000]");
+    curl(machine, "load", &["--parallel-max", "4", "--fail-early", "--output", "/dev/null", &url]);
+}
+
+/// Runs curl as a unit of this name.
+fn curl(machine: &Machine, unit: &str, arguments: &[&str]) {
+    let unit = format!("--unit={unit}");
+    let run = ["systemd-run", "--quiet", "--remain-after-exit", &unit];
+    let curl = ["curl", "--silent", "--show-error", "--fail", "--parallel", "--parallel-immediate"];
+    machine.run(&[&run[..], &curl, arguments].concat());
 }
 
 /// Waits for the end of the downloads, and sees that each is there, as it was sent.

@@ -32,6 +32,7 @@ fn a_hundred_downloads_end_whole_under_load_and_nothing_starts_nginx_meanwhile()
     machine.run(&["systemctl", "start", "app"]);
     assert_eq!(status(&machine, HEALTH), "200");
     downloads::begin(&machine, 80);
+    downloads::begin_load(&machine, 80);
     machine.interrupt(Duration::from_secs(120));
     machine.wait_for("the unit to be held", || shell(&machine, &format!("test -e {HOLD}")).0 == "0");
     // As somebody does who sees that nginx does not answer.
@@ -51,7 +52,7 @@ fn nginx_serves_on_until_load_balancers_have_noticed_and_comes_back_with_the_nod
     let Some(plan) = plan() else { return };
     // Connections come in at a socket of systemd's, which would start nginx at the next one.
     let unit = "[Service]\nType=exec\nPIDFile=\nExecStart=\nExecStart=nginx -g 'daemon off;'\nEnvironment=NGINX=3;\n";
-    let machine = linked(downloads::served(plan), "NGINX_LINGER=8")
+    let machine = linked(downloads::served(plan), "NGINX_LINGER=6")
         .file("/etc/systemd/system/nginx.service.d/override.conf", 0o644, unit)
         .file("/etc/systemd/system/nginx.socket", 0o644, "[Socket]\nListenStream=127.0.0.1:80\n")
         .link("/etc/systemd/system/multi-user.target.wants/nginx.service", "/dev/null")
@@ -62,7 +63,7 @@ fn nginx_serves_on_until_load_balancers_have_noticed_and_comes_back_with_the_nod
 
     machine.run(&["spot-guard", "drain", "--no-wait", "--window", "120s"]);
     let seconds = seconds_served_on(&machine, HEALTH, "http://127.0.0.1/file");
-    assert!(seconds > 4.0, "{seconds} s; the journal says:\n{}", machine.journal());
+    assert!(seconds > 2.5, "{seconds} s; the journal says:\n{}", machine.journal());
     let (exit, said) = hook_of_the_response(&machine, "50-nginx");
     assert_eq!(exit, 0, "{said}");
     assert_eq!(status(&machine, HEALTH), "000");
