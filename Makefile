@@ -20,7 +20,7 @@ export RUST_TEST_THREADS ?= 8
 BINARY ?= $(target_dir)/$(musl)/release/spot-guard
 share  := /usr/share
 
-.PHONY: help build release install generated demo check test test-all simulate figures soak fuzz mutants pictures clean
+.PHONY: help build release install generated demo check test test-all simulate figures connections soak fuzz mutants pictures clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | column -t -s $$'\t'
@@ -89,6 +89,10 @@ simulate: ## WORLDS (20000) made-up worlds from seed FROM (0) on against the bes
 figures: release ## measure size, memory, CPU and latencies of the release
 	cargo build --locked --workspace --bins
 	tests/really cargo bench --locked --profile dev --bench figures
+
+connections: release ## count the requests that fail when a node with nginx or haproxy is taken, in RUNS (3) of each way; as root, 40 minutes
+	cargo build --locked --workspace --bins
+	tests/really cargo bench --locked --profile dev --bench connections -- $(or $(RUNS),3)
 
 soak: release ## MINUTES (60) beside everything that fails, in turn: does the daemon recover, and stay as small as it was?
 	cargo build --locked --workspace --bins

@@ -1,4 +1,5 @@
 //! One machine: how it is made ready, booted, looked into and removed.
+#![allow(dead_code, reason = "tests and benchmarks in other folders have machines too, and none needs all of this")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -76,6 +77,14 @@ impl Plan {
         self.file(&format!("/etc/spot-guard/hooks/{name}"), 0o755, &format!("#!/bin/sh\n{script}\n"))
     }
 
+    /// Links `target` of the machine at `path`.
+    pub fn link(self, path: &str, target: &str) -> Plan {
+        let path = self.dir.join("files").join(path.trim_start_matches('/'));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(target, path).unwrap();
+        self
+    }
+
     /// Has the metadata service serve `body` at `path` (below `/latest/`).
     pub fn item(self, path: &str, body: &str) -> Plan {
         put_item(&self.dir, path, body);
@@ -137,8 +146,12 @@ impl Machine {
     /// Lets the API server at `upstream` be reached on the machine, at this address, for as long as what is given back
     /// is kept.
     pub fn reaches(&self, upstream: &str, at: &str) -> Faults {
-        let network = fs::File::open(format!("/proc/{}/ns/net", self.first_process)).unwrap();
-        Faults::on(listen_in(&network, at), upstream)
+        Faults::on(listen_in(&self.network(), at), upstream)
+    }
+
+    /// The machine's network namespace.
+    pub fn network(&self) -> fs::File {
+        fs::File::open(format!("/proc/{}/ns/net", self.first_process)).unwrap()
     }
 
     /// Has the metadata service serve `body` at `path` (below `/latest/`) from now on.

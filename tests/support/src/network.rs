@@ -18,6 +18,14 @@ pub fn leave_for_own() {
     assert!(up.success(), "ip link set lo up: {up}");
 }
 
+/// Puts this thread into another network, that of this namespace. Needs root.
+///
+/// # Panics
+/// Where that cannot be had.
+pub fn enter(network: &File) {
+    setns(network, CloneFlags::CLONE_NEWNET).expect("enter the network namespace");
+}
+
 /// Listens at `address` in another network, that of this namespace: what connects there is taken here. Needs root.
 ///
 /// # Panics
@@ -25,7 +33,7 @@ pub fn leave_for_own() {
 pub fn listen_in(network: &File, address: &str) -> TcpListener {
     // A thread of its own, as it does not come back from there. What it has opened can be used by all.
     let listen = || {
-        setns(network, CloneFlags::CLONE_NEWNET).expect("enter the network namespace");
+        enter(network);
         TcpListener::bind(address).unwrap_or_else(|error| panic!("listen at {address} in it: {error}"))
     };
     thread::scope(|scope| scope.spawn(listen).join().expect("a listener"))
