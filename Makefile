@@ -19,8 +19,10 @@ export RUST_TEST_THREADS ?= 8
 # What `make install` installs.
 BINARY ?= $(target_dir)/$(musl)/release/spot-guard
 share  := /usr/share
+# Where zsh looks on Debian; /usr/share/zsh/site-functions elsewhere.
+zsh_functions ?= $(share)/zsh/vendor-completions
 
-.PHONY: help build release install generated demo check test test-all simulate figures soak fuzz mutants pictures clean
+.PHONY: help build release dist install generated demo check test test-all simulate figures soak fuzz mutants pictures clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | column -t -s $$'\t'
@@ -31,19 +33,29 @@ build: ## the program for trying things out, quick to build: target/debug/spot-g
 release: ## the program to install: static and small; takes two minutes the first time
 	packaging/build-release
 
+dist: ## deb, rpm and tar.gz for x86_64 and aarch64, with checksums, in target/dist; the same bits wherever it runs
+	packaging/build-release
+	packaging/pack x86_64 $(target_dir)/x86_64-unknown-linux-musl/release/spot-guard $(target_dir)/dist
+	cd $(target_dir)/dist && sha256sum -- *.deb *.rpm *.tar.gz >SHA256SUMS
+
 install: ## put program, unit, hooks and folders under DESTDIR (empty: this machine), after make release
 	@test -x $(BINARY) || { echo "make install: there is no $(BINARY); make release builds it"; exit 1; } >&2
 	install -D -m 755 $(BINARY) $(DESTDIR)/usr/bin/spot-guard
-	install -D -m 644 systemd/spot-guard.service $(DESTDIR)/usr/lib/systemd/system/spot-guard.service
+	install -D -m 644 systemd/spot-guard.service -t $(DESTDIR)/usr/lib/systemd/system
+	install -D -m 644 systemd/spot-guard.preset $(DESTDIR)/usr/lib/systemd/system-preset/90-spot-guard.preset
 	install -d $(phases:%=$(DESTDIR)/etc/spot-guard/hooks/%.d) $(phases:%=$(DESTDIR)/usr/lib/spot-guard/hooks/%.d)
 	install -m 755 packaging/hooks/local-drain.d/50-containers $(DESTDIR)/usr/lib/spot-guard/hooks/local-drain.d
 	install -D -m 755 packaging/hooks-available/* -t $(DESTDIR)/usr/lib/spot-guard/hooks-available
 	install -D -m 644 packaging/completions/spot-guard.bash $(DESTDIR)$(share)/bash-completion/completions/spot-guard
-	install -D -m 644 packaging/completions/_spot-guard -t $(DESTDIR)$(share)/zsh/vendor-completions
+	install -D -m 644 packaging/completions/_spot-guard -t $(DESTDIR)$(zsh_functions)
 	install -D -m 644 packaging/completions/spot-guard.fish -t $(DESTDIR)$(share)/fish/vendor_completions.d
 	install -D -m 644 packaging/man/*.5 -t $(DESTDIR)$(share)/man/man5
 	install -D -m 644 packaging/man/*.7 -t $(DESTDIR)$(share)/man/man7
 	install -D -m 644 packaging/man/*.8 -t $(DESTDIR)$(share)/man/man8
+	install -D -m 644 packaging/prometheus/spot-guard.rules.yml -t $(DESTDIR)$(share)/spot-guard/prometheus
+	install -D -m 644 packaging/grafana/spot-guard.json -t $(DESTDIR)$(share)/spot-guard/grafana
+	install -D -m 644 README.md CHANGELOG.md LICENSE -t $(DESTDIR)$(share)/doc/spot-guard
+	install -D -m 644 docs/*.md -t $(DESTDIR)$(share)/doc/spot-guard/docs
 	install -D -m 644 packaging/webhook/slack.json $(DESTDIR)/usr/lib/spot-guard/webhook/slack.json
 	install -D -m 644 packaging/webhook/pagerduty.json $(DESTDIR)/usr/lib/spot-guard/webhook/pagerduty.json
 	test -e $(DESTDIR)/etc/default/spot-guard-hooks || \
