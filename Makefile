@@ -6,6 +6,8 @@ SHELL := bash
 
 cache      := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/spot-guard-tests
 target_dir := $(or $(CARGO_TARGET_DIR),target)
+dist       := $(target_dir)/dist
+version    := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 musl       := $(shell uname -m)-unknown-linux-musl
 scripts    := .ci/run $(shell git grep -lE '^\#!.*sh$$' -- tests packaging ':!packaging/man' 2>/dev/null)
 # What decides and does no I/O, with the configuration and the record's folder.
@@ -33,10 +35,14 @@ build: ## the program for trying things out, quick to build: target/debug/spot-g
 release: ## the program to install: static and small; takes two minutes the first time
 	packaging/build-release
 
-dist: ## deb, rpm and tar.gz for x86_64 and aarch64, with checksums, in target/dist; the same bits wherever it runs
-	packaging/build-release
-	packaging/pack x86_64 $(target_dir)/x86_64-unknown-linux-musl/release/spot-guard $(target_dir)/dist
-	cd $(target_dir)/dist && sha256sum -- *.deb *.rpm *.tar.gz >SHA256SUMS
+dist: ## deb, rpm and tar.gz for x86_64 and aarch64, checksums, what is linked in: target/dist, the same bits wherever made
+	@for program in dh rpmbuild aarch64-linux-gnu-gcc; do command -v $$program >/dev/null || \
+		{ echo "make dist: there is no $$program; docs/install.md says what it takes" >&2; exit 1; }; done
+	rm -rf $(dist)
+	for architecture in x86_64 aarch64; do packaging/build-release $$architecture; packaging/pack $$architecture \
+		$(target_dir)/$$architecture-unknown-linux-musl/release/spot-guard $(dist); done
+	packaging/sbom >$(dist)/spot-guard-$(version).cdx.json
+	cd $(dist) && sha256sum -- *.deb *.rpm *.tar.gz *.json >SHA256SUMS
 
 install: ## put program, unit, hooks and folders under DESTDIR (empty: this machine), after make release
 	@test -x $(BINARY) || { echo "make install: there is no $(BINARY); make release builds it"; exit 1; } >&2
@@ -88,7 +94,9 @@ test: ## all that must hold before a change lands: check, then a real control pl
 	tests/really cargo test --locked --test node
 
 test-all: test ## test, and all that takes long: three quarters of an hour more; and the figures
-	tests/really cargo test --locked --test promises -- --ignored
+	tests/prepare all
+	$(MAKE) --no-print-directory dist
+	tests/really cargo test --locked --test promises --test packages -- --ignored
 	$(MAKE) --no-print-directory soak MINUTES=4
 	SPOT_GUARD_TEST_WHOLE_WINDOWS=1 tests/really cargo test --locked --test promises away_for_half_the_window
 	$(MAKE) --no-print-directory figures

@@ -28,6 +28,8 @@ pub struct Plan {
     dir: PathBuf,
     name: String,
     archive: PathBuf,
+    /// Of spot-guard; empty where the machine has none.
+    binary: PathBuf,
 }
 
 /// A machine that runs. When this is dropped, or the process ends in whatever way, nothing is left of it.
@@ -44,14 +46,21 @@ pub struct Machine {
 
 /// The plan of a machine; `None`, after having said so, where none can be had.
 pub fn plan() -> Option<Plan> {
-    let Some(archive) = std::env::var_os("SPOT_GUARD_TEST_MACHINE") else {
-        skip("SPOT_GUARD_TEST_MACHINE names no archive of a machine's root; `make test`, run by root, makes one");
+    plan_with("SPOT_GUARD_TEST_MACHINE")
+}
+
+/// The same with the root whose archive this variable names.
+pub fn plan_with(root: &str) -> Option<Plan> {
+    let Some(archive) = std::env::var_os(root) else {
+        skip(&format!("{root} names no archive of a machine's root; `make test`, run by root, makes one"));
         return None;
     };
+    let own = PathBuf::from(env!("CARGO_BIN_EXE_spot-guard"));
+    let binary = std::env::var_os("SPOT_GUARD_TEST_BINARY").map_or(own, PathBuf::from);
     let name = format!("sg{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     let dir = std::env::temp_dir().join(format!("spot-guard-{name}"));
     fs::create_dir_all(dir.join("items")).unwrap();
-    Some(Plan { dir, name, archive: archive.into() })
+    Some(Plan { dir, name, archive: archive.into(), binary })
 }
 
 impl Plan {
@@ -76,6 +85,19 @@ impl Plan {
         self
     }
 
+    /// Without spot-guard.
+    pub fn bare(self) -> Plan {
+        Plan { binary: PathBuf::new(), ..self }
+    }
+
+    /// Has the machine find this file at `http://127.0.0.1:8000/NAME`.
+    pub fn served(self, file: &Path) -> Plan {
+        let served = self.dir.join("served");
+        fs::create_dir_all(&served).unwrap();
+        fs::copy(file, served.join(file.file_name().unwrap())).unwrap();
+        self
+    }
+
     /// Lays a drop-in with `settings` over the unit's `[Service]`.
     pub fn drop_in(self, settings: &str) -> Plan {
         self.file("/etc/systemd/system/spot-guard.service.d/test.conf", 0o644, &format!("[Service]\n{settings}\n"))
@@ -84,14 +106,12 @@ impl Plan {
     /// Boots the machine and waits until it is up.
     pub fn boot(self) -> Machine {
         let turn = Turn::take();
-        let own = PathBuf::from(env!("CARGO_BIN_EXE_spot-guard"));
-        let imds = own.with_file_name("imds-stand-in");
+        let imds = Path::new(env!("CARGO_BIN_EXE_spot-guard")).with_file_name("imds-stand-in");
         assert!(imds.exists(), "{} is missing: cargo build --workspace --bins", imds.display());
-        let binary = std::env::var_os("SPOT_GUARD_TEST_BINARY").map_or(own, PathBuf::from);
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/machine/boot");
         let mut boot = Command::new(script)
             .arg(&self.name)
-            .args([&self.dir, &self.archive, &binary, &imds])
+            .args([&self.dir, &self.archive, &self.binary, &imds])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -139,6 +159,13 @@ impl Machine {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// A program of the host's, in the machine's network.
+    pub fn beside(&self, program: &str) -> Command {
+        let mut enter = Command::new("nsenter");
+        enter.args(["--target", &self.first_process, "--net", "--", program]).stdin(Stdio::null());
+        enter
+    }
+
     /// Runs `command` on the machine; it must succeed.
     pub fn run(&self, command: &[&str]) {
         let output = self.command(command).output().unwrap();
@@ -178,6 +205,11 @@ impl Machine {
     /// What is in a file of the machine; nothing where it is not there.
     pub fn read(&self, path: &str) -> String {
         fs::read_to_string(self.path(path)).unwrap_or_default()
+    }
+
+    /// Writes a file of the machine anew.
+    pub fn write(&self, path: &str, text: &str) {
+        fs::write(self.path(path), text).unwrap();
     }
 
     /// Makes an empty file on the machine.

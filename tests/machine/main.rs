@@ -7,6 +7,8 @@
 mod boot;
 mod check;
 mod crash;
+mod install;
 mod machine;
+mod packages;
 mod reboot;
 mod stop;

@@ -1,0 +1,165 @@
+//! What `make dist` makes: the same bits wherever it runs, as Debian and Fedora would have it, with a list of what is in the
+//! program. That the packages can be installed is seen in tests/machine.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use stand_ins::folder::Folder;
+use stand_ins::guard::Setup;
+use stand_ins::imds::{Imds, SPOT};
+use stand_ins::packages::{copy_of_tree, ending, pack};
+use stand_ins::skip::skip;
+
+const TREE: &str = env!("CARGO_MANIFEST_DIR");
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Whether all these programs are here; says so where not.
+fn are_here(programs: &[&str]) -> bool {
+    let is_missing = |program: &&&str| Command::new(program).arg("--version").output().is_err();
+    let missing = programs.iter().find(is_missing);
+    missing.inspect(|program| skip(&format!("there is no {program} here; tests/prepare installs it"))).is_none()
+}
+
+/// The release; `None`, after having said so, where only what is quick to build is there.
+fn release() -> Option<PathBuf> {
+    let release = std::env::var_os("SPOT_GUARD_TEST_BINARY").map(PathBuf::from);
+    if release.is_none() {
+        skip("SPOT_GUARD_TEST_BINARY names no release; `make test` builds one");
+    }
+    release
+}
+
+fn said(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {}: {told}", output.status);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn sbom() -> Value {
+    serde_json::from_str(&said(&mut Command::new(Path::new(TREE).join("packaging/sbom")))).unwrap()
+}
+
+fn assert_same(one: &Path, other: &Path) {
+    assert!(fs::read(one).unwrap() == fs::read(other).unwrap(), "{} and {}", one.display(), other.display());
+}
+
+#[test]
+fn packages_are_the_same_to_the_bit_in_whichever_folder_they_are_made() {
+    if !are_here(&["rpmbuild", "dh"]) {
+        return;
+    }
+    // Any program will do, and a small one is packed in no time.
+    let program = Folder::new("program");
+    let binary = program.path().join("spot-guard");
+    fs::write(&binary, "#!/bin/sh\n").unwrap();
+    fs::set_permissions(&binary, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+
+    let (here, there, copy) = (Folder::new("here"), Folder::new("there"), Folder::new("another-tree"));
+    pack(None, "aarch64", &binary, here.path());
+    copy_of_tree(copy.path());
+    pack(Some(copy.path()), "aarch64", &binary, there.path());
+    for end in ["_arm64.deb", "-1.aarch64.rpm", "-aarch64.tar.gz"] {
+        assert_same(&ending(here.path(), end), &ending(there.path(), end));
+    }
+}
+
+#[test]
+fn lintian_and_rpmlint_find_nothing_but_what_is_meant() {
+    let Some(release) = release().filter(|_| are_here(&["rpmbuild", "dh", "lintian", "rpmlint"])) else { return };
+    let packed = Folder::new("packed");
+    pack(None, std::env::consts::ARCH, &release, packed.path());
+    let found = said(Command::new("lintian").args(["--fail-on=none", "--allow-root"]).arg(ending(packed.path(), ".deb")));
+    assert_eq!(found, "");
+    let config = Path::new(TREE).join("packaging/rpm/rpmlint.toml");
+    let found = said(Command::new("rpmlint").arg("--config").args([&config, &ending(packed.path(), ".rpm")]));
+    assert!(found.contains(" 0 errors, 0 warnings"), "{found}");
+}
+
+/// `tar -C / -x` gives a folder that is in the archive the archive's owner and mode, and who takes spot-guard away removes
+/// all that it lists.
+#[test]
+fn the_tarball_names_no_folder_that_is_not_its_own() {
+    let Some(release) = release().filter(|_| are_here(&["rpmbuild", "dh"])) else { return };
+    let packed = Folder::new("packed");
+    pack(None, std::env::consts::ARCH, &release, packed.path());
+    let listed = said(Command::new("tar").arg("-tf").arg(ending(packed.path(), ".tar.gz")));
+    assert!(listed.contains("usr/bin/spot-guard\n"), "{listed}");
+    for path in listed.lines() {
+        let own = path.split('/').skip(1).any(|part| part.contains("spot-guard"));
+        assert!(own, "{path}");
+    }
+}
+
+/// Where a panic would come from is in the program, and so is the crate that it would come from.
+#[test]
+fn every_crate_that_the_program_names_is_listed_and_no_folder_of_who_built_it_is_in_it() {
+    let Some(release) = release() else { return };
+    let program = String::from_utf8_lossy(&fs::read(release).unwrap()).into_owned();
+    let home = std::env::var("HOME").unwrap();
+    for folder in [TREE, &format!("{home}/.cargo"), &format!("{home}/.rustup")] {
+        assert!(!program.contains(folder), "{folder}");
+    }
+
+    let sbom = sbom();
+    let components = sbom["components"].as_array().unwrap();
+    let text = |one: &Value, field: &str| one[field].as_str().unwrap().to_owned();
+    let listed: BTreeSet<String> =
+        components.iter().map(|one| format!("{}-{}", text(one, "name"), text(one, "version"))).collect();
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
+    let before = program.split("/src/").map(|text| text.rsplit(|c| !is_of_name(c)).next().unwrap_or_default());
+    let named: BTreeSet<&str> = before.filter(|name| name.contains('-') && name.contains('.')).collect();
+    assert!(named.len() > 10, "{named:?}");
+    // What stands before such a path in the program may run into it.
+    for name in named {
+        assert!(listed.iter().any(|crate_| name.ends_with(crate_.as_str())), "{name}");
+    }
+    assert!(!listed.iter().any(|name| name.starts_with("syn-") || name.starts_with("proptest-")), "{listed:?}");
+}
+
+#[test]
+#[ignore = "builds the release once more; `make test-all` runs it"]
+fn a_release_that_is_built_in_another_folder_is_the_same_to_the_bit() {
+    let Some(release) = release() else { return };
+    let folder = Folder::new("another-folder");
+    let copy = "git ls-files -z | tar --null --files-from=- -c | tar -x -C \"$1\"";
+    said(Command::new("sh").args(["-c", copy, "sh"]).arg(folder.path()).current_dir(TREE));
+    said(Command::new(folder.path().join("packaging/build-release")).env_remove("CARGO_TARGET_DIR"));
+    let built = format!("target/{}-unknown-linux-musl/release/spot-guard", std::env::consts::ARCH);
+    assert_same(&release, &folder.path().join(built));
+}
+
+#[test]
+#[ignore = "needs what `make dist` makes; `make test-all` runs it"]
+fn the_program_for_aarch64_responds_to_a_notice() {
+    if !are_here(&["qemu-aarch64-static"]) {
+        return;
+    }
+    let dist = Path::new(env!("CARGO_BIN_EXE_spot-guard")).ancestors().nth(2).unwrap().join("dist");
+    let folder = Folder::new("aarch64");
+    let tarball = dist.join(format!("spot-guard-{VERSION}-aarch64.tar.gz"));
+    said(Command::new("tar").arg("-C").arg(folder.path()).arg("-xf").arg(tarball));
+    let program = folder.path().join("emulated");
+    let script = format!("#!/bin/sh\nexec qemu-aarch64-static {}/usr/bin/spot-guard \"$@\"\n", folder.path().display());
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+
+    assert_eq!(said(Command::new(&program).arg("--version")), format!("spot-guard {VERSION}\n"));
+    let settings = folder.path().join("etc/spot-guard/config.toml");
+    said(Command::new(&program).args(["config", "--check"]).arg(settings));
+
+    let imds = Imds::on_loopback();
+    let setup = Setup::new(program.to_str().unwrap()).imds(&imds).without_kubernetes();
+    let guard = setup.hook("post-drain", "10-tell", "echo $SPOT_GUARD_ACTION >$OUT/told").start();
+    guard.expect("IMDS is polled", Duration::from_secs(60), || imds.log().into_iter().find(|asked| asked.path == SPOT));
+    imds.interrupt("terminate", Duration::from_secs(60));
+    let record = guard.wait_done(Duration::from_secs(60));
+    assert_eq!(record["outcome"], "complete", "{record:#}");
+    assert_eq!(fs::read_to_string(guard.out().join("told")).unwrap(), "terminate\n");
+}
