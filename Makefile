@@ -47,7 +47,7 @@ dist: ## deb, rpm and tar.gz for x86_64 and aarch64, checksums, what is linked i
 install: ## put program, unit, hooks and folders under DESTDIR (empty: this machine), after make release
 	@test -x $(BINARY) || { echo "make install: there is no $(BINARY); make release builds it"; exit 1; } >&2
 	install -D -m 755 $(BINARY) $(DESTDIR)/usr/bin/spot-guard
-	install -D -m 644 systemd/spot-guard.service -t $(DESTDIR)/usr/lib/systemd/system
+	install -D -m 644 systemd/spot-guard.service $(DESTDIR)/usr/lib/systemd/system/spot-guard.service
 	install -D -m 644 systemd/spot-guard.preset $(DESTDIR)/usr/lib/systemd/system-preset/90-spot-guard.preset
 	install -d $(phases:%=$(DESTDIR)/etc/spot-guard/hooks/%.d) $(phases:%=$(DESTDIR)/usr/lib/spot-guard/hooks/%.d)
 	install -m 755 packaging/hooks/local-drain.d/50-containers $(DESTDIR)/usr/lib/spot-guard/hooks/local-drain.d
