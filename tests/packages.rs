@@ -89,17 +89,21 @@ fn assert_lists_only_its_own(tarball: &Path) {
     }
 }
 
+/// lintian and rpmlint find nothing but what is meant.
+fn assert_is_well_made(folder: &Path, deb: &str, rpm: &str) {
+    let found = said(Command::new("lintian").args(["--fail-on=none", "--allow-root"]).arg(ending(folder, deb)));
+    assert_eq!(found, "");
+    let config = Path::new(TREE).join("packaging/rpm/rpmlint.toml");
+    let found = said(Command::new("rpmlint").arg("--config").args([&config, &ending(folder, rpm)]));
+    assert!(found.contains(" 0 errors, 0 warnings"), "{found}");
+}
+
 #[test]
-fn lintian_and_rpmlint_find_nothing_but_what_is_meant() {
+fn the_packages_are_as_debian_and_fedora_would_have_them() {
     let Some(release) = release().filter(|_| are_here(&["rpmbuild", "dh", "lintian", "rpmlint"])) else { return };
     let packed = Folder::new("packed");
     pack(None, std::env::consts::ARCH, &release, packed.path());
-    let found =
-        said(Command::new("lintian").args(["--fail-on=none", "--allow-root"]).arg(ending(packed.path(), ".deb")));
-    assert_eq!(found, "");
-    let config = Path::new(TREE).join("packaging/rpm/rpmlint.toml");
-    let found = said(Command::new("rpmlint").arg("--config").args([&config, &ending(packed.path(), ".rpm")]));
-    assert!(found.contains(" 0 errors, 0 warnings"), "{found}");
+    assert_is_well_made(packed.path(), ".deb", ".rpm");
 }
 
 /// Where a panic would come from is in the program, and so is the crate that it would come from.
@@ -150,15 +154,29 @@ fn a_release_that_is_built_in_another_folder_is_the_same_to_the_bit() {
     assert_same(&release, &folder.path().join(built));
 }
 
+fn dist() -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_spot-guard")).ancestors().nth(2).unwrap().join("dist")
+}
+
+#[test]
+#[ignore = "needs what `make dist` makes; `make test-all` runs it"]
+fn all_that_is_made_is_in_the_checksums_and_for_aarch64_it_is_well_made_too() {
+    if !are_here(&["lintian", "rpmlint"]) {
+        return;
+    }
+    let sums = said(Command::new("sha256sum").args(["--check", "--strict", "SHA256SUMS"]).current_dir(dist()));
+    assert_eq!(sums.lines().count() + 1, fs::read_dir(dist()).unwrap().count(), "{sums}");
+    assert_is_well_made(&dist(), "_arm64.deb", ".aarch64.rpm");
+}
+
 #[test]
 #[ignore = "needs what `make dist` makes; `make test-all` runs it"]
 fn the_program_for_aarch64_responds_to_a_notice() {
     if !are_here(&["qemu-aarch64-static"]) {
         return;
     }
-    let dist = Path::new(env!("CARGO_BIN_EXE_spot-guard")).ancestors().nth(2).unwrap().join("dist");
     let folder = Folder::new("aarch64");
-    let tarball = dist.join(format!("spot-guard-{VERSION}-aarch64.tar.gz"));
+    let tarball = dist().join(format!("spot-guard-{VERSION}-aarch64.tar.gz"));
     said(Command::new("tar").arg("-C").arg(folder.path()).arg("-xf").arg(tarball));
     let program = folder.path().join("emulated");
     let script = format!("#!/bin/sh\nexec qemu-aarch64-static {}/usr/bin/spot-guard \"$@\"\n", folder.path().display());
