@@ -10,8 +10,11 @@ use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
+use stand_ins::cluster::{Cluster, TestNode};
 use stand_ins::faults::Faults;
+use stand_ins::folder::Folder;
 use stand_ins::imds::SPOT;
+use stand_ins::kubeconfig::Kubeconfigs;
 use stand_ins::network::listen_in;
 use stand_ins::skip::skip;
 
@@ -22,6 +25,22 @@ const PATIENCE: Duration = Duration::from_secs(60);
 static FREE: (Mutex<u32>, Condvar) = (Mutex::new(2), Condvar::new());
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// Which instance a machine is, where it says so.
+pub const INSTANCE: &str = "i-0123456789abcdef0";
+
+/// Where the API server is reached on a machine.
+const SERVER: &str = "127.0.0.1:6443";
+
+/// Where kubelets have theirs.
+pub const KUBECONFIG: &str = "/var/lib/kubelet/kubeconfig";
+
+/// One of this node, for a machine.
+pub fn kubeconfig(cluster: &Cluster, node: &TestNode) -> String {
+    let folder = Folder::new("kubeconfig");
+    let kubeconfigs = Kubeconfigs::new(cluster, &node.name, folder.path()).through(&format!("https://{SERVER}"));
+    fs::read_to_string(kubeconfigs.inline()).unwrap()
+}
 
 /// What lies on a machine before it is booted.
 pub struct Plan {
@@ -141,11 +160,11 @@ impl Machine {
         });
     }
 
-    /// Lets the API server at `upstream` be reached on the machine, at this address, for as long as what is given back
-    /// is kept.
-    pub fn reaches(&self, upstream: &str, at: &str) -> Faults {
+    /// Lets the API server at `upstream` be reached on the machine, where its kubeconfig says, for as long as what is given
+    /// back is kept.
+    pub fn reaches(&self, upstream: &str) -> Faults {
         let network = fs::File::open(format!("/proc/{}/ns/net", self.first_process)).unwrap();
-        Faults::on(listen_in(&network, at), upstream)
+        Faults::on(listen_in(&network, SERVER), upstream)
     }
 
     /// Has the metadata service serve `body` at `path` (below `/latest/`) from now on.
@@ -235,6 +254,11 @@ impl Machine {
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
         paths.sort();
         paths.iter().map(|path| serde_json::from_slice(&fs::read(path).unwrap()).unwrap()).collect()
+    }
+
+    /// What the first response came to; nothing while it runs.
+    pub fn outcome(&self) -> Option<String> {
+        self.records().first()?["outcome"].as_str().map(str::to_owned)
     }
 
     /// Waits until `seen`; `what` names it where it does not come.
