@@ -4,8 +4,10 @@
 //! Run by `make test`, as root; elsewhere each test says that it is skipped and why.
 #![forbid(unsafe_code)]
 
+mod bake;
 mod boot;
 mod check;
+mod cloud;
 mod crash;
 mod install;
 mod machine;
