@@ -30,7 +30,7 @@ const TARBALL: Kind = Kind {
 };
 
 /// Debian's rpm has a database without packages, so that it misses even a shell, and wants to be told that it is meant.
-const RPM_OF_DEBIAN: &str = "#!/bin/sh\nexec /usr/bin/rpm --nodeps --force-debian \"$@\"\n";
+pub const RPM_OF_DEBIAN: &str = "#!/bin/sh\nexec /usr/bin/rpm --nodeps --force-debian \"$@\"\n";
 
 const SETTINGS: &str = "[imds]\npoll-interval = \"2s\"\n";
 

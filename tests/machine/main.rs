@@ -14,3 +14,4 @@ mod machine;
 mod packages;
 mod reboot;
 mod stop;
+mod user_data;
