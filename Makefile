@@ -6,6 +6,8 @@ SHELL := bash
 
 cache      := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/spot-guard-tests
 target_dir := $(or $(CARGO_TARGET_DIR),target)
+dist       := $(target_dir)/dist
+version    := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 musl       := $(shell uname -m)-unknown-linux-musl
 scripts    := .ci/run $(shell git grep -lE '^\#!.*sh$$' -- tests packaging ':!packaging/man' 2>/dev/null)
 # What decides and does no I/O, with the configuration and the record's folder.
@@ -19,8 +21,11 @@ export RUST_TEST_THREADS ?= 8
 # What `make install` installs.
 BINARY ?= $(target_dir)/$(musl)/release/spot-guard
 share  := /usr/share
+# Where zsh looks on Debian; /usr/share/zsh/site-functions elsewhere.
+zsh_functions ?= $(share)/zsh/vendor-completions
 
-.PHONY: help build release install generated demo check test test-all simulate figures connections soak fuzz mutants pictures clean
+.PHONY: help build release dist install generated demo check test test-all simulate figures connections soak fuzz mutants \
+	pictures clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | column -t -s $$'\t'
@@ -31,20 +36,34 @@ build: ## the program for trying things out, quick to build: target/debug/spot-g
 release: ## the program to install: static and small; takes two minutes the first time
 	packaging/build-release
 
+dist: ## deb, rpm and tar.gz for x86_64 and aarch64, checksums, what is linked in: target/dist, the same bits wherever made
+	@for program in dh rpmbuild aarch64-linux-gnu-gcc; do command -v $$program >/dev/null || \
+		{ echo "make dist: there is no $$program; docs/install.md says what it takes" >&2; exit 1; }; done
+	rm -rf $(dist)
+	for architecture in x86_64 aarch64; do packaging/build-release $$architecture; packaging/pack $$architecture \
+		$(target_dir)/$$architecture-unknown-linux-musl/release/spot-guard $(dist); done
+	packaging/sbom >$(dist)/spot-guard-$(version).cdx.json
+	cd $(dist) && sha256sum -- *.deb *.rpm *.tar.gz *.json >SHA256SUMS
+
 install: ## put program, unit, hooks and folders under DESTDIR (empty: this machine), after make release
 	@test -x $(BINARY) || { echo "make install: there is no $(BINARY); make release builds it"; exit 1; } >&2
 	install -D -m 755 $(BINARY) $(DESTDIR)/usr/bin/spot-guard
 	install -D -m 644 systemd/spot-guard.service $(DESTDIR)/usr/lib/systemd/system/spot-guard.service
+	install -D -m 644 systemd/spot-guard.preset $(DESTDIR)/usr/lib/systemd/system-preset/90-spot-guard.preset
 	install -d $(phases:%=$(DESTDIR)/etc/spot-guard/hooks/%.d) $(phases:%=$(DESTDIR)/usr/lib/spot-guard/hooks/%.d)
 	install -m 755 packaging/hooks/local-drain.d/50-containers $(DESTDIR)/usr/lib/spot-guard/hooks/local-drain.d
 	install -D -m 755 packaging/hooks-available/* -t $(DESTDIR)/usr/lib/spot-guard/hooks-available
 	install -D -m 755 packaging/hooks-template/pre-drain.d/* -t $(DESTDIR)/usr/share/spot-guard/hooks-template/pre-drain.d
 	install -D -m 644 packaging/completions/spot-guard.bash $(DESTDIR)$(share)/bash-completion/completions/spot-guard
-	install -D -m 644 packaging/completions/_spot-guard -t $(DESTDIR)$(share)/zsh/vendor-completions
+	install -D -m 644 packaging/completions/_spot-guard -t $(DESTDIR)$(zsh_functions)
 	install -D -m 644 packaging/completions/spot-guard.fish -t $(DESTDIR)$(share)/fish/vendor_completions.d
 	install -D -m 644 packaging/man/*.5 -t $(DESTDIR)$(share)/man/man5
 	install -D -m 644 packaging/man/*.7 -t $(DESTDIR)$(share)/man/man7
 	install -D -m 644 packaging/man/*.8 -t $(DESTDIR)$(share)/man/man8
+	install -D -m 644 packaging/prometheus/spot-guard.rules.yml -t $(DESTDIR)$(share)/spot-guard/prometheus
+	install -D -m 644 packaging/grafana/spot-guard.json -t $(DESTDIR)$(share)/spot-guard/grafana
+	install -D -m 644 README.md CHANGELOG.md LICENSE -t $(DESTDIR)$(share)/doc/spot-guard
+	install -D -m 644 docs/*.md -t $(DESTDIR)$(share)/doc/spot-guard/docs
 	install -D -m 644 packaging/webhook/slack.json $(DESTDIR)/usr/lib/spot-guard/webhook/slack.json
 	install -D -m 644 packaging/webhook/pagerduty.json $(DESTDIR)/usr/lib/spot-guard/webhook/pagerduty.json
 	test -e $(DESTDIR)/etc/default/spot-guard-hooks || \
@@ -77,7 +96,9 @@ test: ## all that must hold before a change lands: check, then a real control pl
 	tests/really tests/once-more cargo test --locked --test node
 
 test-all: test ## test, and all that takes long: three quarters of an hour more; and the figures
-	tests/really cargo test --locked --test promises -- --ignored
+	tests/prepare all
+	$(MAKE) --no-print-directory dist
+	tests/really cargo test --locked --test promises --test packages -- --ignored
 	$(MAKE) --no-print-directory soak MINUTES=4
 	SPOT_GUARD_TEST_WHOLE_WINDOWS=1 tests/really cargo test --locked --test promises away_for_half_the_window
 	$(MAKE) --no-print-directory figures

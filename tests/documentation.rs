@@ -157,9 +157,21 @@ fn every_folder_named_is_one_that_is_used() {
             let is_or_holds = |word: &str| word == path || word.starts_with(&folder);
             let is_installed = installed.split([' ', '\n', ')']).any(is_or_holds)
                 || path.strip_prefix("/usr/lib/spot-guard/").is_some_and(|name| packaging.join(name).exists());
+            let is_shared = path
+                .strip_prefix("/usr/share")
+                .is_some_and(|rest| installed.split([' ', '\n', ')']).any(|word| word.starts_with(rest)));
+            // What a user puts there to say what is enabled.
+            let is_preset = path.starts_with("/etc/systemd/system-preset/");
             // In a folder of node_exporter's.
             let is_of_metrics = path.ends_with("/spot-guard.prom");
-            let is_known = is_used || is_settings || is_installed || is_of_webhook || is_of_metrics || is_above;
+            let is_known = is_used
+                || is_settings
+                || is_installed
+                || is_of_webhook
+                || is_of_metrics
+                || is_above
+                || is_shared
+                || is_preset;
             assert!(is_known, "{}: {path}", page.display());
         }
     }

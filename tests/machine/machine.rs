@@ -11,8 +11,11 @@ use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
+use stand_ins::cluster::{Cluster, TestNode};
 use stand_ins::faults::Faults;
+use stand_ins::folder::Folder;
 use stand_ins::imds::SPOT;
+use stand_ins::kubeconfig::Kubeconfigs;
 use stand_ins::network::listen_in;
 use stand_ins::skip::skip;
 
@@ -24,12 +27,30 @@ static FREE: (Mutex<u32>, Condvar) = (Mutex::new(2), Condvar::new());
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
+/// Which instance a machine is, where it says so.
+pub const INSTANCE: &str = "i-0123456789abcdef0";
+
+/// Where the API server is reached on a machine.
+const SERVER: &str = "127.0.0.1:6443";
+
+/// Where kubelets have theirs.
+pub const KUBECONFIG: &str = "/var/lib/kubelet/kubeconfig";
+
+/// One of this node, for a machine.
+pub fn kubeconfig(cluster: &Cluster, node: &TestNode) -> String {
+    let folder = Folder::new("kubeconfig");
+    let kubeconfigs = Kubeconfigs::new(cluster, &node.name, folder.path()).through(&format!("https://{SERVER}"));
+    fs::read_to_string(kubeconfigs.inline()).unwrap()
+}
+
 /// What lies on a machine before it is booted.
 pub struct Plan {
     dir: PathBuf,
     name: String,
     archive: PathBuf,
     options: &'static [&'static str],
+    /// Of spot-guard; empty where the machine has none.
+    binary: PathBuf,
 }
 
 /// A machine that runs. When this is dropped, or the process ends in whatever way, nothing is left of it.
@@ -55,10 +76,12 @@ pub fn plan_on(variable: &str) -> Option<Plan> {
         skip(&format!("{variable} names no archive of a machine's root; `make test`, run by root, makes one"));
         return None;
     };
+    let own = PathBuf::from(env!("CARGO_BIN_EXE_spot-guard"));
+    let binary = std::env::var_os("SPOT_GUARD_TEST_BINARY").map_or(own, PathBuf::from);
     let name = format!("sg{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     let dir = std::env::temp_dir().join(format!("spot-guard-{name}"));
     fs::create_dir_all(dir.join("items")).unwrap();
-    Some(Plan { dir, name, archive: archive.into(), options: &[] })
+    Some(Plan { dir, name, archive: archive.into(), options: &[], binary })
 }
 
 impl Plan {
@@ -91,6 +114,19 @@ impl Plan {
         self
     }
 
+    /// Without spot-guard.
+    pub fn bare(self) -> Plan {
+        Plan { binary: PathBuf::new(), ..self }
+    }
+
+    /// Has the machine find this file at `http://127.0.0.1:8000/NAME`.
+    pub fn served(self, file: &Path) -> Plan {
+        let served = self.dir.join("served");
+        fs::create_dir_all(&served).unwrap();
+        fs::copy(file, served.join(file.file_name().unwrap())).unwrap();
+        self
+    }
+
     /// Lays a drop-in with `settings` over the unit's `[Service]`.
     pub fn drop_in(self, settings: &str) -> Plan {
         self.file("/etc/systemd/system/spot-guard.service.d/test.conf", 0o644, &format!("[Service]\n{settings}\n"))
@@ -105,14 +141,12 @@ impl Plan {
     /// Boots the machine and waits until it is up.
     pub fn boot(self) -> Machine {
         let turn = Turn::take();
-        let own = PathBuf::from(env!("CARGO_BIN_EXE_spot-guard"));
-        let imds = own.with_file_name("imds-stand-in");
+        let imds = Path::new(env!("CARGO_BIN_EXE_spot-guard")).with_file_name("imds-stand-in");
         assert!(imds.exists(), "{} is missing: cargo build --workspace --bins", imds.display());
-        let binary = std::env::var_os("SPOT_GUARD_TEST_BINARY").map_or(own, PathBuf::from);
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/machine/boot");
         let mut boot = Command::new(script)
             .arg(&self.name)
-            .args([&self.dir, &self.archive, &binary, &imds])
+            .args([&self.dir, &self.archive, &self.binary, &imds])
             .args(self.options)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -143,10 +177,10 @@ impl Machine {
         });
     }
 
-    /// Lets the API server at `upstream` be reached on the machine, at this address, for as long as what is given back
-    /// is kept.
-    pub fn reaches(&self, upstream: &str, at: &str) -> Faults {
-        Faults::on(listen_in(&self.network(), at), upstream)
+    /// Lets the API server at `upstream` be reached on the machine, where its kubeconfig says, for as long as what is given
+    /// back is kept.
+    pub fn reaches(&self, upstream: &str) -> Faults {
+        Faults::on(listen_in(&self.network(), SERVER), upstream)
     }
 
     /// The machine's network namespace.
@@ -163,6 +197,13 @@ impl Machine {
     pub fn says(&self, command: &[&str]) -> String {
         let output = self.command(command).output().unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// A program of the host's, in the machine's network.
+    pub fn beside(&self, program: &str) -> Command {
+        let mut enter = Command::new("nsenter");
+        enter.args(["--target", &self.first_process, "--net", "--", program]).stdin(Stdio::null());
+        enter
     }
 
     /// Runs `command` on the machine; it must succeed.
@@ -234,6 +275,11 @@ impl Machine {
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
         paths.sort();
         paths.iter().map(|path| serde_json::from_slice(&fs::read(path).unwrap()).unwrap()).collect()
+    }
+
+    /// What the first response came to; nothing while it runs.
+    pub fn outcome(&self) -> Option<String> {
+        self.records().first()?["outcome"].as_str().map(str::to_owned)
     }
 
     /// Waits until `seen`; `what` names it where it does not come.

@@ -4,17 +4,22 @@
 //! Run by `make test`, as root; elsewhere each test says that it is skipped and why.
 #![forbid(unsafe_code)]
 
+mod bake;
 mod boot;
 mod check;
+mod cloud;
 mod containers;
 mod crash;
+mod install;
 mod machine;
+mod packages;
 mod reboot;
 mod second_channel;
 mod spot_nodes;
 mod stop;
 #[path = "../cloudformation/template.rs"]
 mod template;
-mod upload;
 mod units;
+mod upload;
+mod user_data;
 mod write_a_hook;

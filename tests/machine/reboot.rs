@@ -1,22 +1,14 @@
 //! A reboot that EC2 has scheduled: the node is drained before it, and comes back in the next boot.
 
-use std::fs;
 use std::time::Duration;
 
 use stand_ins::cluster::{Cluster, TestNode};
-use stand_ins::folder::Folder;
 use stand_ins::imds::{SCHEDULED, ScheduledEvent};
-use stand_ins::kubeconfig::Kubeconfigs;
 use stand_ins::kubelet::Kubelet;
 use stand_ins::pods::PodSpec;
 use time::OffsetDateTime;
 
-use crate::machine::{Machine, Plan, plan};
-
-const INSTANCE: &str = "i-0123456789abcdef0";
-
-/// Where the API server is reached on the machine.
-const SERVER: &str = "127.0.0.1:6443";
+use crate::machine::{INSTANCE, KUBECONFIG, Machine, kubeconfig, plan};
 
 #[test]
 fn a_machine_that_reboots_as_was_scheduled_is_drained_before_and_its_node_comes_back_after() {
@@ -25,14 +17,16 @@ fn a_machine_that_reboots_as_was_scheduled_is_drained_before_and_its_node_comes_
     let node = cluster.make_node("reboot", INSTANCE);
     cluster.make_pods(&node, &[PodSpec::new("web-0").grace(5).stops_in(0.5)]);
     let _kubelet = Kubelet::start(&cluster, &node);
-    let mut machine = with_kubeconfig(plan, &cluster, &node)
+    let mut machine = plan
+        .item("meta-data/instance-id", INSTANCE)
+        .file(KUBECONFIG, 0o600, &kubeconfig(&cluster, &node))
         .hook("post-drain.d/10-tell", "echo $SPOT_GUARD_ACTION >>/var/tmp/post-drain")
         .hook("uncordon.d/10-tell", "echo $SPOT_GUARD_NOTICE $SPOT_GUARD_ACTION >>/var/tmp/uncordon")
         .item(SCHEDULED, &events("active"))
         .boot();
-    let _way = machine.reaches(cluster.server(), SERVER);
-    machine.wait_for("the drain's end", || outcome(&machine).is_some());
-    assert_eq!(outcome(&machine).as_deref(), Some("complete"), "{}", machine.journal());
+    let _way = machine.reaches(cluster.server());
+    machine.wait_for("the drain's end", || machine.outcome().is_some());
+    assert_eq!(machine.outcome().as_deref(), Some("complete"), "{}", machine.journal());
     assert!(is_cordoned(&cluster, &node) && cluster.pod(&node, "web-0").is_none());
 
     let boot = boot_id(&machine);
@@ -53,27 +47,11 @@ fn a_machine_that_reboots_as_was_scheduled_is_drained_before_and_its_node_comes_
     assert!(cluster.events(&node).iter().any(|event| event["reason"] == "Uncordon"));
 }
 
-/// Puts a kubeconfig of this node where kubelets have it.
-fn with_kubeconfig(plan: Plan, cluster: &Cluster, node: &TestNode) -> Plan {
-    let folder = Folder::new("kubeconfig");
-    let kubeconfig =
-        Kubeconfigs::new(cluster, &node.name, folder.path()).through(&format!("https://{SERVER}")).inline();
-    plan.item("meta-data/instance-id", INSTANCE).file(
-        "/var/lib/kubelet/kubeconfig",
-        0o600,
-        &fs::read_to_string(kubeconfig).unwrap(),
-    )
-}
-
 /// One reboot, some minutes from now.
 fn events(state: &str) -> String {
     let after = Duration::from_secs(300);
     let event = ScheduledEvent { id: "instance-event-1", code: "system-reboot", state, after };
     format!("[ {} ]", event.words(OffsetDateTime::now_utc()))
-}
-
-fn outcome(machine: &Machine) -> Option<String> {
-    machine.records().first()?["outcome"].as_str().map(str::to_owned)
 }
 
 fn is_undone(machine: &Machine) -> bool {

@@ -31,3 +31,21 @@ pub fn blocks(name: &str) -> Vec<(String, String)> {
     let blocks = page.split("\n```").skip(1).step_by(2).filter_map(|block| block.split_once('\n'));
     blocks.map(|(language, text)| (language.to_owned(), format!("{text}\n"))).collect()
 }
+
+/// The text of each block of this language, in the page's order.
+#[must_use]
+pub fn blocks_of(name: &str, language: &str) -> Vec<String> {
+    blocks(name).into_iter().filter(|(of, _)| of == language).map(|(_, text)| text).collect()
+}
+
+/// The commands of the first block of a shell below this heading of a page.
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+pub fn commands(name: &str, heading: &str) -> Vec<String> {
+    let page = page(name);
+    let (_, below) = page.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("{name}: no {heading}"));
+    let block = below.split_once("\n```sh\n").and_then(|(_, block)| block.split_once("```"));
+    block.unwrap_or_else(|| panic!("{name}: no commands below {heading}")).0.lines().map(str::to_owned).collect()
+}

@@ -23,6 +23,7 @@ pub mod memory_group;
 pub mod metrics;
 pub mod network;
 pub mod node_state;
+pub mod packages;
 pub mod pods;
 pub mod receiver;
 pub mod record;
