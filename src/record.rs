@@ -191,6 +191,9 @@ pub struct NodeWritten {
     /// When what was ours on it had been undone.
     #[serde(default)]
     pub restored_at: Option<Timestamp>,
+    /// On the way back nothing on it was ours.
+    #[serde(default)]
+    pub nothing_to_undo: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

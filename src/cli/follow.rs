@@ -42,7 +42,8 @@ pub fn follow(
     let mut seen = Seen { id, file: record.to_owned(), heard: Moment::now() };
     let followed = loop {
         let status = doer.ask(Request::Status);
-        if doer.has_ended() {
+        // One that is done here and answers no more is about to end.
+        if doer.has_ended() || matches!(status, Err(Error::Unanswered(_))) {
             break ended_here(doer, &seen, is_over);
         }
         match seen.take(status, is_over) {

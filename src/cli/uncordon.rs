@@ -40,5 +40,10 @@ fn not_undone(record: &Record) -> String {
 
 fn undone(record: &Record) -> String {
     let node = record.node.name.as_deref().unwrap_or("of this machine");
-    format!("node {node}: what spot-guard did to it is undone\n")
+    match record.node.nothing_to_undo {
+        true => {
+            format!("node {node}: nothing on it is spot-guard's to undo; kubectl uncordon undoes what others did\n")
+        }
+        false => format!("node {node}: what spot-guard did to it is undone\n"),
+    }
 }

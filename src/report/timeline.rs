@@ -220,7 +220,9 @@ fn of_phases(record: &Record, times: &Times, steps: &mut Vec<Step>) {
         steps.push(Step { at, what });
     }
     if let Some(at) = times.maybe(record.node.restored_at) {
-        steps.push(Step { at, what: "what was done to the node is undone".to_owned() });
+        let nothing = record.node.nothing_to_undo;
+        let what = if nothing { "nothing on the node was ours to undo" } else { "what was done to the node is undone" };
+        steps.push(Step { at, what: what.to_owned() });
     }
 }
 

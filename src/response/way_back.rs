@@ -26,6 +26,9 @@ const NODE_PATIENCE: Duration = Duration::from_secs(10);
 /// Nor does the way back end later than this for the webhook, which may still be told of the response's end.
 const WEBHOOK_PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long its end is shown where no record tells of it: who asked for it looks every quarter of a second.
+const SHOWN_FOR: Duration = Duration::from_secs(5);
+
 /// A node that could not be brought back after this long is told of, and tried again.
 const GIVES_UP_AFTER: Duration = Duration::from_secs(600);
 
@@ -33,6 +36,9 @@ const GIVES_UP_AFTER: Duration = Duration::from_secs(600);
 pub struct WayBack {
     /// Of the response that is undone.
     base: Record,
+    /// There is such a response. Where there is none nothing is run or written down unless the node says that something
+    /// on it is ours.
+    is_known: bool,
     clock: Clock,
     began: Moment,
     ended: Option<Moment>,
@@ -59,7 +65,14 @@ impl WayBack {
         &self.base.id
     }
 
-    pub fn begin(turn: &mut Turn, record: Record, clock: Clock, why: String, numbers: Numbers) -> WayBack {
+    pub fn begin(
+        turn: &mut Turn,
+        record: Record,
+        is_known: bool,
+        clock: Clock,
+        why: String,
+        numbers: Numbers,
+    ) -> WayBack {
         turn.say(Level::Info, format!("the node is brought back: {why}"));
         turn.act(Action::FindHooks);
         let earlier = record.hooks.iter().filter(|hook| hook.phase == Phase::Uncordon);
@@ -70,6 +83,7 @@ impl WayBack {
         revisions.changed_urgently();
         WayBack {
             base: record,
+            is_known,
             clock,
             began: turn.now,
             ended: None,
@@ -157,7 +171,14 @@ impl WayBack {
         self.advance_hooks(turn);
         self.advance_webhook(turn);
         self.end(turn);
-        self.revisions.give_out(turn);
+        if self.has_work() {
+            self.revisions.give_out(turn);
+        }
+    }
+
+    /// Whether there is something to undo, as far as is known.
+    fn has_work(&self) -> bool {
+        self.is_known || matches!(self.node.undone, Some(Undone::Restored(_) | Undone::Refused))
     }
 
     fn tell_what_was_undone(&mut self, turn: &mut Turn, cluster: bool) {
@@ -188,7 +209,7 @@ impl WayBack {
             self.hooks.begin(&hooks, Phase::LocalDrain, Some("end"), self.base.local_drain.wave, Vec::new());
         }
         let due = self.node.undone.is_some() || turn.has_come(self.began + NODE_PATIENCE);
-        if due && !std::mem::replace(&mut self.hooks_begun, true) {
+        if due && self.has_work() && !std::mem::replace(&mut self.hooks_begun, true) {
             self.hooks.begin(&hooks, Phase::Uncordon, None, 0, Vec::new());
         }
     }
@@ -225,7 +246,8 @@ impl WayBack {
         if self.ended.is_some() {
             return;
         }
-        let done = self.node.undone.is_some() && self.hooks_begun && self.hooks.all_ended() && self.tell.is_empty();
+        let hooked = (self.hooks_begun || !self.has_work()) && self.hooks.all_ended();
+        let done = self.node.undone.is_some() && hooked && self.tell.is_empty();
         let all_told = self.webhook.is_done() || turn.has_come(self.began + WEBHOOK_PATIENCE);
         if (done && all_told) || turn.has_come(self.gives_up_at()) {
             self.ended = Some(turn.now);
@@ -238,9 +260,12 @@ impl WayBack {
         }
     }
 
-    /// Whether it has ended, and that is on disk or could not be put there.
+    /// Whether it has ended, and that is on disk, could not be put there, or need not be.
     pub fn is_over(&self, turn: &mut Turn) -> bool {
         let Some(ended) = self.ended else { return false };
+        if !self.has_work() {
+            return turn.has_come(ended + SHOWN_FOR);
+        }
         self.revisions.recorded >= self.revisions.given_out || turn.has_come(ended + Duration::from_secs(2))
     }
 
@@ -268,6 +293,8 @@ impl WayBack {
         let mut record = self.base.clone();
         let restored = matches!(self.node.undone, Some(Undone::Nothing | Undone::Restored(_)));
         record.node.restored_at = self.ended.filter(|_| restored).map(|moment| self.clock.timestamp(moment));
+        let is_of_a_node = !self.is_known || self.base.node.name.is_some();
+        record.node.nothing_to_undo = is_of_a_node && self.node.undone == Some(Undone::Nothing);
         record.phases.retain(|phase| phase.name != PhaseName::Uncordon);
         record.phases.push(PhaseWritten {
             name: PhaseName::Uncordon,

@@ -58,6 +58,7 @@ pub fn write(running: &Running) -> Record {
             cordoned_by_us: running.node.cordoned_by_us,
             labelled_by_us: running.node.labelled_by_us,
             restored_at: None,
+            nothing_to_undo: false,
         },
         pods: running.pods.stop.iter().map(|pod| write_pod(pod, running.phases.ended.is_some(), &times)).collect(),
         staying: running.staying,

@@ -165,6 +165,7 @@ fn record(pods: Vec<PodWritten>, drained: Option<f64>, post_drain: f64, done: f6
             cordoned_by_us: true,
             labelled_by_us: true,
             restored_at: None,
+            nothing_to_undo: false,
         },
         pods,
         staying: Some(StayingWritten { daemon_set: 5, static_pods: 1, skipped: 0 }),

@@ -192,9 +192,25 @@ fn times_that_make_no_sense_are_wrong_usage_and_a_notice_whose_time_has_passed_i
 fn an_uncordon_where_nothing_was_done_is_done() {
     let imds = Imds::on_loopback();
     let setup = alone(&imds);
-    assert_exit(&setup.output(&["uncordon"]), 0, "is undone");
+    assert_exit(&setup.output(&["uncordon"]), 0, "nothing on it is spot-guard's");
     let guard = listening(setup);
+    assert_exit(&guard.output(&["uncordon"]), 0, "nothing on it is spot-guard's");
+    assert_eq!(guard.count_responses(), 0, "it is no response");
+}
+
+#[test]
+fn an_uncordon_of_a_node_that_others_have_cordoned_says_that_nothing_is_undone() {
+    let world = World::new("by-hand-others", &[]);
+    world.cluster.patch_node(&world.node, &json!({"spec": {"unschedulable": true}}));
+    let setup = world.setup(PROGRAM).hook("uncordon", "10-x", "touch $OUT/ran");
+    assert_exit(&setup.output(&["uncordon"]), 0, "nothing on it is spot-guard's");
+    let guard = world.start(setup);
+    assert_exit(&guard.output(&["uncordon"]), 0, "nothing on it is spot-guard's");
+    assert!(world.is_cordoned() && !guard.out().join("ran").exists());
+    assert_eq!(guard.count_responses(), 0, "it is no response");
+    assert_exit(&guard.output(&["drain", "--window", "20s"]), 0, "complete");
     assert_exit(&guard.output(&["uncordon"]), 0, "is undone");
+    assert!(world.is_cordoned(), "its cordon is not ours");
 }
 
 #[test]

@@ -119,6 +119,7 @@ pub fn record() -> Record {
             cordoned_by_us: true,
             labelled_by_us: true,
             restored_at: None,
+            nothing_to_undo: false,
         },
         pods,
         staying: Some(StayingWritten { daemon_set: 5, static_pods: 1, skipped: 0 }),

@@ -24,8 +24,11 @@ impl Guard {
             self.board.take_back(&BY_HAND);
             let why = self.why_back(by_hand);
             let clock = clock();
-            let record = self.closed.clone().unwrap_or_else(|| self.blank_record(&clock));
-            self.way_back = Some(WayBack::begin(turn, record, clock, why, self.numbers));
+            let (record, is_known) = match &self.closed {
+                Some(record) => (record.clone(), true),
+                None => (self.blank_record(&clock), false),
+            };
+            self.way_back = Some(WayBack::begin(turn, record, is_known, clock, why, self.numbers));
         }
         let Some(way_back) = &mut self.way_back else { return };
         way_back.advance(turn, &self.standing);

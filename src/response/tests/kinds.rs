@@ -7,7 +7,7 @@ use crate::moment::Timestamp;
 use crate::notice::{InstanceAction, Key, Kind, Sighting};
 use crate::objects::{Node, Standing, Taint};
 use crate::process::Started;
-use crate::record::{PhaseName, Record, ResponseOutcome};
+use crate::record::{PhaseName, Record, ResponseOutcome, WayBack};
 use crate::response::{Event, Guard, Request, State};
 
 /// A notice of that kind, `left` seconds before it happens where it names a time.
@@ -400,6 +400,7 @@ fn what_another_has_taken_away_meanwhile_is_left_alone() {
     world.feed(Event::TakenBack(Key { kind: Kind::AutoscalingTermination, event_id: None }));
     world.run(5.0);
     assert!(world.node.cordoned && restored(&world) == 0);
+    assert!(world.written.last().unwrap().node.nothing_to_undo);
     assert!(!world.events().contains(&"Uncordon"));
 }
 
@@ -715,6 +716,32 @@ fn without_any_record_an_uncordon_by_hand_undoes_what_the_node_says_is_ours() {
     world.run(3.0);
     assert!(!world.node.cordoned);
     assert!(world.written.last().unwrap().node.restored_at.is_some());
+}
+
+#[test]
+fn an_uncordon_by_hand_where_nothing_is_ours_runs_nothing_and_writes_nothing_down() {
+    let mut world = world();
+    world.node.cordoned = true;
+    world.feed(Event::Uncordon);
+    world.run(3.0);
+    let shown = record(&world);
+    assert!(shown.way_back() == WayBack::Done && shown.node.nothing_to_undo, "{shown:#?}");
+    world.run(30.0);
+    assert_eq!((world.guard.state(), world.node.cordoned), (State::Watching, true));
+    assert!(world.written.is_empty() && world.hook_runs().is_empty());
+}
+
+#[test]
+fn an_uncordon_by_hand_while_the_api_server_is_silent_waits_for_what_the_node_says() {
+    let mut world = world();
+    (world.node.cordoned, world.node.response) = (true, Some(r#"{"id":"x","cordoned":true}"#.into()));
+    world.outages = vec![(at(0.0), at(60.0))];
+    world.feed(Event::Uncordon);
+    world.run(59.0);
+    assert!(world.written.is_empty() && world.hook_runs().is_empty());
+    world.run(63.0);
+    assert!(!world.node.cordoned && ran(&world, Phase::Uncordon) == 1);
+    assert!(world.written.last().is_some_and(|last| last.way_back() == WayBack::Done && !last.node.nothing_to_undo));
 }
 
 #[test]
