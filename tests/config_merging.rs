@@ -298,7 +298,7 @@ fn a_broken_variable_is_left_out_and_told() {
         (
             "SPOT_GUARD_CONFIG_KUBERNETES_PROXY",
             "socks://user:secret@proxy",
-            "proxy in [kubernetes] is \"socks://user:***@proxy\"; it must be http://HOST:PORT or https://HOST:PORT, \
+            "proxy in [kubernetes] is \"socks://user:***@proxy\"; it must be http://HOST:PORT, \
              with USER:PASSWORD@ before the host if need be",
         ),
     ];

@@ -100,16 +100,14 @@ pub fn endpoint(value: &Value) -> Accepted<String> {
     }
 }
 
-/// A proxy: `http://` or `https://`, a name and password before the host if it wants them.
+/// A proxy, which is spoken to without TLS: `http://`, a name and password before the host if it wants them.
 pub fn proxy(value: &Value) -> Accepted<String> {
     let written = text(value)?.trim();
     let url = written.strip_suffix('/').unwrap_or(written);
-    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
-    let authority = rest.map(|rest| rest.rsplit_once('@').map_or(rest, |(_, host)| host));
+    let authority = url.strip_prefix("http://").map(|rest| rest.rsplit_once('@').map_or(rest, |(_, host)| host));
     match authority {
         Some(authority) if is_authority(authority) && url.chars().all(|c| c.is_ascii_graphic()) => Ok(url.to_owned()),
-        _ => Err("it must be http://HOST:PORT or https://HOST:PORT, with USER:PASSWORD@ before the host if need be"
-            .to_owned()),
+        _ => Err("it must be http://HOST:PORT, with USER:PASSWORD@ before the host if need be".to_owned()),
     }
 }
 
@@ -260,10 +258,11 @@ mod tests {
 
     #[test]
     fn a_proxy_may_want_a_password() {
-        for text in ["http://proxy:3128", "https://u:p@proxy", "http://u:p%40@10.0.0.1:80"] {
+        for text in ["http://proxy:3128", "http://u:p@proxy", "http://u:p%40@10.0.0.1:80"] {
             assert_eq!(proxy(&written(text)), Ok(text.to_owned()));
         }
-        for text in ["proxy:3128", "socks5://proxy", "http://", "http://u:p @proxy", "http://proxy/x"] {
+        for text in ["proxy:3128", "https://proxy", "socks5://proxy", "http://", "http://u:p @proxy", "http://proxy/x"]
+        {
             assert!(proxy(&written(text)).is_err(), "{text}");
         }
     }
