@@ -65,6 +65,16 @@ fn status(guard: &Guard) -> (bool, String) {
     (status["imds"]["ok"] == true, status["imds"]["trouble"].as_str().unwrap_or_default().to_owned())
 }
 
+/// The line that `systemctl status` shows, and SIGUSR1 puts into the log, does not look well.
+fn assert_words_tell_of_trouble(guard: &Guard) {
+    guard.expect("the words tell it", seconds(10), || {
+        let status = guard.status()?;
+        let trouble = status["imds"]["trouble"].as_str()?;
+        let words = format!("the metadata service fails: {trouble}; watching for notices; ");
+        status["words"].as_str()?.starts_with(&words).then_some(())
+    });
+}
+
 /// Sits through a fault until `requests` more have failed; what the daemon uses before, after a quarter and at the end.
 fn sit_through(guard: &Guard, imds: &Imds, requests: usize, within: Duration) -> [Usage; 3] {
     let before = imds.log().len();
@@ -121,6 +131,7 @@ fn no_fault_is_taken_for_a_notice_and_each_is_told_once_and_the_first_good_poll_
         guard.expect("the status tells it", seconds(10), || (!status(&guard).0).then_some(()));
         assert_told(&guard, 1, name);
         assert!(!status(&guard).1.is_empty(), "{name}");
+        assert_words_tell_of_trouble(&guard);
         assert_seen_at_once(&mut guard, &imds, name);
         assert_told(&guard, 2, &format!("{name}: its end is told"));
     });

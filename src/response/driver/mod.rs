@@ -273,7 +273,7 @@ impl Driver {
             Message::Imds(news) => self.take_news(news),
             Message::Signal(Signal::Terminate) => self.ask_whether_the_machine_stops(),
             Message::Signal(Signal::Reload) => self.reload(),
-            Message::Signal(Signal::Status) => log::info!("status: {}", self.guard.words(Moment::now())),
+            Message::Signal(Signal::Status) => log::info!("status: {}", self.words()),
             Message::Control(command) => self.take_command(command),
             Message::Terminate { machine_stops } => self.feed(Event::Terminate { machine_stops }),
             Message::NotRecorded(trouble) => self.status_changed |= self.disk.not_written(trouble, Moment::now()),

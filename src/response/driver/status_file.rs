@@ -5,11 +5,12 @@ use crate::moment::{Moment, Timestamp};
 use crate::notice::Sighting;
 use crate::observe::status::{self, Health, Kubernetes, Notice, Status};
 use crate::record::VERSION;
+use crate::response::State;
 
 impl Driver {
     /// Tells what is new, if anything is.
     pub(super) fn tell_status(&mut self) {
-        let words = self.guard.words(Moment::now());
+        let words = self.words();
         if words != self.status_words {
             self.notifier.status(&words);
             self.status_words = words;
@@ -23,6 +24,22 @@ impl Driver {
             // What could not be written is written again next time around.
             self.status_changed = !self.write_status();
         }
+    }
+
+    /// What is going on, in one line for a person. That no notice would be seen comes first: such a line may be cut.
+    pub(super) fn words(&self) -> String {
+        let words = self.guard.words(Moment::now());
+        match self.imds_trouble() {
+            Some(trouble) if self.guard.state() == State::Watching => {
+                format!("the metadata service fails: {trouble}; {words}")
+            }
+            _ => words,
+        }
+    }
+
+    fn imds_trouble(&self) -> Option<String> {
+        let troubles: Vec<String> = self.imds_trouble.clone().into_iter().chain(self.unreadable.first()).collect();
+        (!troubles.is_empty()).then(|| troubles.join("; "))
     }
 
     /// False where the status could not be written.
@@ -45,8 +62,7 @@ impl Driver {
     }
 
     pub(super) fn status(&self) -> Status {
-        let troubles: Vec<String> = self.imds_trouble.clone().into_iter().chain(self.unreadable.first()).collect();
-        let imds_trouble = (!troubles.is_empty()).then(|| troubles.join("; "));
+        let imds_trouble = self.imds_trouble();
         Status {
             version: VERSION,
             at: Timestamp::now(),
