@@ -57,12 +57,16 @@ pub fn find(client: &Client, configured: Option<&str>, instance_id: Option<&str>
     }
 }
 
+const ANOTHERS: &str = "is another instance's";
+
 /// What is said of a node that is another instance's.
 pub fn another(name: &str, provider_id: Option<&str>, instance_id: &str) -> String {
-    format!(
-        "node {name} is another instance's ({}), this one is {instance_id}: it is left alone",
-        provider_id.unwrap_or_default()
-    )
+    format!("node {name} {ANOTHERS} ({}), this one is {instance_id}: it is left alone", provider_id.unwrap_or_default())
+}
+
+/// Whether that is why there is no cluster: all other reasons are that none is meant, or none was found.
+pub fn is_of_another(why: &str) -> bool {
+    why.contains(ANOTHERS)
 }
 
 #[derive(Deserialize)]

@@ -24,6 +24,7 @@ mod yaml;
 
 pub use api::{Annotation, Api, Condition, NodeEvent, NodePatch, PodNews, WatchEnd};
 pub use budgets::Budget;
+pub use identify::is_of_another;
 pub use keeper::Keeper;
 
 /// What is read from outside, each sort from its bytes alone: for who has no API server and no node.

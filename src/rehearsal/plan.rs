@@ -8,6 +8,7 @@ use super::verdict;
 use super::world::{Known, World};
 use crate::config::{Reaction, Settings};
 use crate::hooks::{Found, Phase};
+use crate::kubernetes::is_of_another;
 use crate::moment::Timestamp;
 use crate::notice::{InstanceAction, Kind};
 use crate::objects::Standing;
@@ -164,6 +165,11 @@ impl Plan {
         plan.notes = verdict::notes(&plan, settings.responses.of(kind).force);
         (plan.verdict, plan.ready) = verdict::of(&plan);
         plan
+    }
+
+    /// There is a cluster, and the node by which this machine goes there is not its own.
+    pub fn node_is_another_instances(&self) -> bool {
+        self.kubernetes.state == "none" && self.kubernetes.why.as_deref().is_some_and(is_of_another)
     }
 
     fn take(&mut self, record: &Record, seen: &Seen) {

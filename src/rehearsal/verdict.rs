@@ -86,6 +86,9 @@ fn without_cluster(plan: &Plan) -> (String, bool) {
         1 => format!("1 hook would run; {}", end("it would end")),
         count => format!("{count} hooks would run; {}", end("they would end")),
     };
+    if plan.node_is_another_instances() {
+        return (format!("the node is another instance's, so no pod of it would be asked to stop: {what}"), false);
+    }
     (format!("no cluster: {what}"), true)
 }
 

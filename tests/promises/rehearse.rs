@@ -388,6 +388,28 @@ fn without_a_cluster_the_hooks_are_rehearsed() {
 }
 
 #[test]
+fn a_node_that_is_another_instances_is_no_machine_without_a_cluster() {
+    let world = World::new("others", &[PodSpec::new("web-0")]);
+    world.imds.become_instance("i-0ffffffffffffffff");
+    let setup = world.setup(PROGRAM);
+    let (text, code) = said(&setup.output(&["rehearse"]));
+    assert!(code == Some(1) && !text.contains("no cluster"), "{code:?}\n{text}");
+    let head = format!("node     node {} is another instance's", world.node.name);
+    assert!(text.contains(&head) && text.contains("\nthe node is another instance's, so no pod of it"), "{text}");
+}
+
+#[test]
+fn credentials_that_are_no_nodes_are_no_silence_of_the_api_server() {
+    let world = World::new("person", &[]);
+    let setup = world.setup(PROGRAM);
+    let person = world.cluster.authority().client("somebody", "system:masters", seconds(3600));
+    world.kubeconfigs(&setup).rotate(&person);
+    let (text, code) = said(&setup.output(&["rehearse"]));
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("node     the cluster is not ready: ") && text.contains("which is no node"), "{text}");
+}
+
+#[test]
 fn without_an_api_server_it_says_what_would_be_done_locally() {
     let world = World::on_stand_in("away", &[PodSpec::new("web-0")]);
     world.faults.refuse();

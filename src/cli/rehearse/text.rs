@@ -41,9 +41,10 @@ fn head(plan: &Plan) -> String {
     let kubernetes = &plan.kubernetes;
     let why = kubernetes.why.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
     match (kubernetes.state.as_str(), &kubernetes.node_name) {
+        _ if plan.node_is_another_instances() => say("node", kubernetes.why.as_deref().unwrap_or_default()),
         ("ready", Some(name)) => say("node", &format!("{name}{why}; each request was a dry run")),
         ("none", _) => say("node", &format!("no cluster{why}")),
-        _ => say("node", &format!("the API server does not answer{why}")),
+        _ => say("node", &format!("the cluster is not ready{why}")),
     }
     plan.notes.iter().for_each(|note| say("note", note));
     text
