@@ -18,6 +18,9 @@ pub fn report(asked: &ReportCommand, sources: &Sources) -> ExitCode {
         return ExitCode::from(WRONG);
     }
     let state = sources.flags.state.clone().unwrap_or_else(|| built_in().folders.state);
+    if state.try_exists().is_ok_and(|exists| !exists) {
+        return failed(&format!("there is no folder {}; --state-dir says where records are", state.display()));
+    }
     let store = Store::new(&state);
     let kept = match store.all() {
         Ok(kept) => kept,
@@ -99,7 +102,7 @@ fn nothing(asked: &ReportCommand, folder: &Path) -> ExitCode {
 fn show(chosen: &Chosen, asked: &ReportCommand, sources: &Sources) -> ExitCode {
     let (shown, others) = (records(&chosen.shown), records(&chosen.others));
     match asked.html.as_deref() {
-        None => answer(&report::text(&shown, &others, screen::is_colourful(&sources.environment))),
+        None => answer(&report::text(&shown, &others, screen::width(), screen::is_colourful(&sources.environment))),
         Some("-") => answer(&report::html(&shown, &others)),
         Some(file) => match fs::write(file, report::html(&shown, &others)) {
             Ok(()) => ExitCode::SUCCESS,

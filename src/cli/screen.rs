@@ -58,6 +58,12 @@ pub fn is_colourful(environment: &[(String, String)]) -> bool {
     io::stdout().is_terminal() && !plain
 }
 
+/// Columns of the terminal; where there is none, a line is as long as it is.
+pub fn width() -> usize {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok().filter(|size| size.ws_col > 0);
+    size.map_or(usize::MAX, |size| size.ws_col.into())
+}
+
 /// Several lines. The last state stays.
 #[derive(Default)]
 pub struct Frame {

@@ -1,4 +1,4 @@
-//! Responses on a terminal, 80 columns wide; what is to be known first comes last, where the eye ends.
+//! Responses as text, broken at 80 columns; what is to be known first comes last, where the eye ends.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -21,11 +21,11 @@ const ROWS: usize = 30;
 /// So many pods that are left or killed, failed hooks and errors are named.
 const NAMED: usize = 10;
 
-/// The others in a line each, then these in full. `colours`: the verdict has one.
-pub fn text(shown: &[&Record], others: &[&Record], colours: bool) -> String {
+/// The others in a line each, of `width` columns at most, then these in full. `colours`: the verdict has one.
+pub fn text(shown: &[&Record], others: &[&Record], width: usize, colours: bool) -> String {
     let mut text = String::new();
     for record in others {
-        line(&mut text, &in_a_line(record));
+        line(&mut text, &cut(&in_a_line(record), width));
     }
     for record in shown {
         if !text.is_empty() {
@@ -192,7 +192,7 @@ fn details(text: &mut String, record: &Record) {
 }
 
 fn line(text: &mut String, words: &str) {
-    let _ = writeln!(text, "{}", cut(&plain(words), WIDTH).trim_end());
+    let _ = writeln!(text, "{}", plain(words).trim_end());
 }
 
 /// Words after a label, on as many lines as they need.
@@ -213,8 +213,10 @@ mod tests {
     #[test]
     fn a_response_is_told_on_a_screen_of_80_columns_and_the_verdict_comes_last() {
         let record = record();
-        let told = text(&[&record], &[&record], false);
+        let told = text(&[&record], &[&record], WIDTH, false);
         assert!(told.lines().all(|line| line.chars().count() <= WIDTH && line == line.trim_end()), "{told}");
+        let whole = text(&[], &[&record], usize::MAX, false);
+        assert!(whole.ends_with(", 7 graceful (2 of them forced past a budget), 1 killed, 1 left\n"), "{whole}");
         let last: Vec<&str> = told.lines().rev().take(2).collect();
         assert_eq!(last[0], "1 of 9 pods not gone at the deadline, 1 killed; 1 hook failed");
         assert_eq!(last[1], "7 graceful (2 of them forced past a budget), 1 killed, 1 left");
@@ -241,8 +243,8 @@ mod tests {
         let mut record = record();
         record.errors = vec!["\u{1b}[2J".to_owned()];
         record.pods[6].name = "a\u{1b}]0;b".to_owned();
-        assert!(!text(&[&record], &[], false).contains('\u{1b}'));
-        let coloured = text(&[&record], &[&record], true);
+        assert!(!text(&[&record], &[], WIDTH, false).contains('\u{1b}'));
+        let coloured = text(&[&record], &[&record], WIDTH, true);
         assert_eq!(coloured.matches('\u{1b}').count(), 2, "{coloured}");
         assert!(coloured.lines().last().unwrap().starts_with("\u{1b}[31m"), "{coloured}");
     }
@@ -253,7 +255,7 @@ mod tests {
         let one = record.pods[0].clone();
         let name = |number: usize| format!("{}{}", ["a", "b", "c", "d"][number % 4], number / 4);
         record.pods.extend((0..500).map(|number| crate::record::PodWritten { name: name(number), ..one.clone() }));
-        let told = text(&[&record], &[], false);
+        let told = text(&[&record], &[], WIDTH, false);
         assert!(told.lines().count() < 70, "{told}");
         assert!(["LEFT", "KILLED", "476 more pods"].iter().all(|word| told.contains(word)), "{told}");
     }

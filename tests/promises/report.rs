@@ -108,6 +108,7 @@ fn with_records(setup: &Setup) -> std::path::PathBuf {
     for day in ["20261121T203343Z", "20261122T203343Z", "20261122T213343Z"] {
         let mut record = record.clone();
         record["id"] = day.into();
+        record["node"]["name"] = "n".repeat(100).into();
         fs::write(folder.join(format!("{day}.json")), record.to_string()).unwrap();
     }
     folder
@@ -129,6 +130,7 @@ fn the_newest_is_told_in_full_and_the_others_in_a_line_unless_one_or_all_are_ask
         assert_eq!((beginnings(&told, "202611"), full(&told)), (ids, in_full), "{arguments:?}\n{told}");
     }
     let told_first = told(&setup.output(&["report"]));
+    assert!(told_first.contains(&"n".repeat(100)), "only a terminal's width cuts a line\n{told_first}");
     assert!(told_first.starts_with("20261121T203343Z  spot interruption        complete, 1 graceful"), "{told_first}");
     let json = |arguments: &[&str]| -> Value { serde_json::from_str(&told(&setup.output(arguments))).unwrap() };
     assert_eq!(json(&["report", "--json"]).as_array().map(Vec::len), Some(3));
@@ -164,6 +166,15 @@ fn without_a_record_or_with_a_broken_one_that_is_what_is_told() {
     let output = setup.output(&["report"]);
     assert_exit(&output, 1, "cannot be read");
     assert!(output.stdout.is_empty() && !output.stderr.contains(&0x1b), "{output:?}");
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_no_folder_without_records() {
+    let setup = Setup::new(PROGRAM);
+    fs::remove_dir(setup.folder().join("state")).unwrap();
+    for options in [&["report"][..], &["report", "--json"]] {
+        assert_exit(&setup.output(options), 1, "/state; --state-dir says where records are");
+    }
 }
 
 #[test]
