@@ -18,12 +18,12 @@ pub fn verdict(found: &Found, has_cluster: bool, scope: Scope) -> Finding {
     }
     if counts.is_empty() && !has_cluster {
         return Finding::warning(NAME, "none at all: without a cluster nothing is done about a notice")
-            .advise("docs/hooks.md says which there may be");
+            .advise("spot-guard-hooks(7) says which there may be");
     }
     if found.of(Phase::LocalDrain).is_empty() && has_cluster {
         let counts = [vec!["none in local-drain.d: while the API server is away no pod is stopped".to_owned()], counts];
         return Finding::warning(NAME, counts.concat().join("; "))
-            .advise("the hook that does so is 50-containers, in packaging/hooks/local-drain.d");
+            .advise("/usr/lib/spot-guard/hooks/local-drain.d/50-containers does so, where it is installed");
     }
     Finding::ok(NAME, counts.join(", "))
 }

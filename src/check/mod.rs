@@ -70,12 +70,16 @@ const LOCAL: u64 = 6;
 pub fn check(loaded: &Loaded, scope: Scope) -> Vec<Finding> {
     let by = Moment::now() + WHOLE;
     let local = Local::begin(&loaded.settings, scope);
-    let mut findings = vec![settings::verdict(&loaded.problems, &loaded.files)];
+    let textfile = loaded.settings.metrics.textfile.clone();
+    let missing = begin(Duration::from_secs(LOCAL), move || textfile.as_deref().and_then(settings::missing_folder));
+    let mut findings = Vec::new();
     if scope == Scope::Machine {
         let imds = loaded.settings.imds.clone();
         let metadata = begin(Duration::from_secs(METADATA), move || metadata::ask(&imds));
         findings.extend(cluster::look(&loaded.settings, metadata, by));
     }
+    let missing = missing.end().flatten();
+    findings.push(settings::verdict(&loaded.problems, &loaded.files, missing.as_deref()));
     findings.extend(local.end(loaded.settings.kubernetes.mode != Mode::Off, scope));
     ALL.iter().filter_map(|name| findings.iter().find(|finding| finding.check == *name).cloned()).collect()
 }

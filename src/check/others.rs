@@ -16,7 +16,7 @@ pub fn verdict(pods: &[Pod], labels: &[String]) -> Finding {
         for pod in handlers {
             finding = finding.detail(format!("{}/{}", pod.id.namespace, pod.id.name), "runs here");
         }
-        return finding.advise("keep its DaemonSet off nodes with spot-guard; docs/beside.md says how");
+        return finding.advise("keep its DaemonSet off nodes with spot-guard, by a node affinity");
     }
     let keepers: Vec<&str> =
         KEEPERS.iter().filter(|(_, label)| labels.iter().any(|name| name == label)).map(|(who, _)| *who).collect();

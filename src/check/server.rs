@@ -27,6 +27,6 @@ pub fn verdict(answer: &Result<(String, Duration), Answer>, server: &str) -> Fin
                 .advise("is this node's kubelet of the same cluster, and Ready?")
         }
         Err(answer) => Finding::failure(NAME, worded(answer.clone()))
-            .advise(format!("from this machine: curl -k {server}/version; proxies are told in docs/configuration.md")),
+            .advise(format!("from this machine: curl -k {server}/version; spot-guard.toml(5) tells of proxies")),
     }
 }

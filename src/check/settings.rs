@@ -1,17 +1,27 @@
 //! Whether the settings can be used, all of them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::finding::Finding;
 use crate::config::Problem;
 
 pub const NAME: &str = "settings";
 
+/// The folder of the textfile, where there is none.
+pub fn missing_folder(textfile: &Path) -> Option<PathBuf> {
+    textfile.parent().filter(|folder| !folder.is_dir()).map(Path::to_owned)
+}
+
 /// `files`: those that were read. What is broken is left out by the daemon as a whole, so that it is not what somebody
-/// wanted.
-pub fn verdict(problems: &[Problem], files: &[PathBuf]) -> Finding {
-    if problems.is_empty() {
-        return Finding::ok(NAME, read(files));
+/// wanted. `missing`: the folder of `metrics.textfile`, where there is none.
+pub fn verdict(problems: &[Problem], files: &[PathBuf], missing: Option<&Path>) -> Finding {
+    match missing.map(Path::display) {
+        _ if !problems.is_empty() => {}
+        None => return Finding::ok(NAME, read(files)),
+        Some(folder) => {
+            return Finding::warning(NAME, format!("there is no folder {folder}: no metrics.textfile is written"))
+                .advise(format!("mkdir -p {folder}, if node_exporter looks there"));
+        }
     }
     let what = if problems.len() == 1 { "one problem" } else { "several problems" };
     let mut finding = Finding::failure(NAME, format!("{what}; what is broken is left out as a whole"));
@@ -37,9 +47,9 @@ mod tests {
 
     #[test]
     fn any_problem_is_a_failure_and_is_told() {
-        assert_eq!(verdict(&[], &[]).result, Verdict::Ok);
+        assert_eq!(verdict(&[], &[], None).result, Verdict::Ok);
         let complaint = Complaint::Unreadable("no".to_owned());
-        let found = verdict(&[Problem { origin: Origin::BuiltIn, complaint }], &[]);
+        let found = verdict(&[Problem { origin: Origin::BuiltIn, complaint }], &[], Some(Path::new("/x")));
         assert_eq!(found.result, Verdict::Failure);
         assert!(found.details[0].words.contains("built-in"), "{found:?}");
     }

@@ -320,6 +320,24 @@ fn a_cluster_without_a_hook_for_a_silent_api_server_is_told() {
 }
 
 #[test]
+fn what_it_advises_is_there_on_a_machine_without_the_sources() {
+    let world = World::on_stand_in("check-advice", &[]);
+    let hook = "/usr/lib/spot-guard/hooks/local-drain.d/50-containers does so";
+    check(&world.setup(PROGRAM)).assert("hooks", "warning", hook);
+    check(&Setup::new(PROGRAM).without_kubernetes()).assert("hooks", "warning", "spot-guard-hooks(7) says");
+}
+
+#[test]
+fn a_folder_for_metrics_that_is_not_there_is_told() {
+    let setup = Setup::new(PROGRAM).without_kubernetes();
+    let folder = setup.folder().join("metrics");
+    let setup = setup.config(&format!("[metrics]\ntextfile = \"{}/a.prom\"", folder.display()));
+    check(&setup).assert("settings", "warning", "/metrics: no metrics.textfile is written");
+    fs::create_dir(&folder).unwrap();
+    check(&setup).assert("settings", "ok", "");
+}
+
+#[test]
 fn settings_that_are_broken_are_told_and_fail_an_image() {
     let setup = Setup::new(PROGRAM).config("[imds]\npol-interval = \"1s\"");
     let image = Seen::of(&setup.output(&["check", "--image"]));
