@@ -70,6 +70,16 @@ impl fmt::Display for Kind {
     }
 }
 
+impl Kind {
+    /// `spot interruption (terminate)`
+    pub fn with(self, action: InstanceAction) -> String {
+        match action {
+            InstanceAction::None => self.to_string(),
+            action => format!("{self} ({})", action.name()),
+        }
+    }
+}
+
 /// What EC2 is going to do with the instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::timeline::{Timeline, pods};
 use crate::config::Reaction;
 use crate::moment::from_seconds;
-use crate::notice::InstanceAction;
 use crate::record::{HookWritten, NoticeWritten, Other, Outcome, PodWritten, Record, ResponseOutcome};
 
 /// How well it went.
@@ -112,10 +111,7 @@ pub fn outcome(outcome: Option<ResponseOutcome>) -> &'static str {
 
 /// `spot interruption (terminate)`
 pub fn kind_words(notice: &NoticeWritten) -> String {
-    match notice.action {
-        InstanceAction::None => notice.kind.to_string(),
-        action => format!("{} ({})", notice.kind, action.name()),
-    }
+    notice.kind.with(notice.action)
 }
 
 pub fn other_words(other: Other) -> &'static str {

@@ -214,7 +214,7 @@ impl Guard {
         let (key, kind) = (posted.sighting.key(), posted.sighting.kind);
         let terms = Terms::of(&self.settings, kind);
         if terms.reaction == Reaction::Ignore {
-            turn.say(Level::Warn, format!("{kind} ({}) ignored, as configured", posted.sighting.action.name()));
+            turn.say(Level::Warn, format!("{} ignored, as configured", kind.with(posted.sighting.action)));
             self.board.answered(&key, Reaction::Ignore);
             return true;
         }
@@ -378,8 +378,10 @@ impl Guard {
             Standing::Ready { node_name, doubt: Some(why) } => format!("node {node_name} is still ready: {why}"),
         };
         let cordoned = if self.closed.is_some() { "; it stays cordoned" } else { "" };
-        let notices: Vec<String> = self.notices().map(|sighting| sighting.kind.to_string()).collect();
-        let stand = if notices.is_empty() { String::new() } else { format!("; there is a {}", notices.join(", a ")) };
+        let article = |kind| if kind == Kind::AutoscalingTermination { "an" } else { "a" };
+        let notices = self.notices().map(|Sighting { kind, .. }| format!("{} {kind}", article(*kind)));
+        let notices: Vec<String> = notices.collect();
+        let stand = if notices.is_empty() { String::new() } else { format!("; there is {}", notices.join(", ")) };
         format!("watching for notices; {cluster}{cordoned}{stand}")
     }
 }

@@ -328,6 +328,9 @@ impl Run {
         let seconds = tenths(turn.now.since(self.started_at.unwrap_or(turn.now)));
         let trouble = (!result.succeeded()).then(|| match timed_out {
             true => format!("hook {} was stopped after {seconds} s: its time was over", self.hook),
+            false if matches!(result.exit, Exit::NotStarted(_)) => {
+                format!("hook {} failed: {}", self.hook, result.exit)
+            }
             false => format!("hook {} failed: {} after {seconds} s", self.hook, result.exit),
         });
         match &trouble {

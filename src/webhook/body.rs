@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::config::Reaction;
 use crate::config::template::filled;
-use crate::notice::InstanceAction;
 use crate::record::{Outcome, Record, ResponseOutcome, Stage};
 
 /// What there is to say.
@@ -84,10 +83,7 @@ fn summary(news: &News) -> String {
         Some(node) => format!("{node} ({id}, {pool})"),
         None => format!("{id} ({pool})"),
     };
-    let notice = match record.notice.action {
-        InstanceAction::None => record.notice.kind.to_string(),
-        action => format!("{} ({})", record.notice.kind, action.name()),
-    };
+    let notice = record.notice.kind.with(record.notice.action);
     let state = match news.stage {
         Stage::Notice => format!("{}, {} s left", record.terms.reaction.name(), news.left.as_secs()),
         Stage::End if record.terms.reaction == Reaction::Drain => {
@@ -107,6 +103,7 @@ mod tests {
 
     use super::*;
     use crate::config::template::{NUMBERS, TEXTS};
+    use crate::notice::InstanceAction;
 
     const TEMPLATES: [&str; 2] =
         [include_str!("../../packaging/webhook/slack.json"), include_str!("../../packaging/webhook/pagerduty.json")];

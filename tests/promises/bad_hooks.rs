@@ -151,6 +151,7 @@ fn those_that_may_not_run_are_named_and_the_rest_runs() {
             guard.lines().into_iter().find(|line| line.text.contains(name) && line.text.contains(why))
         });
     }
+    assert!(guard.lines_with("after 0.0 s").is_empty(), "what was not started took no time\n{}", guard.log());
     assert!(!guard.out().join("writable").exists());
     let names: Vec<&Value> = record["hooks"].as_array().unwrap().iter().map(|hook| &hook["name"]).collect();
     assert_eq!(names, ["14-no-interpreter", "20-after"]);

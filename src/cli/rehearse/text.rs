@@ -115,7 +115,8 @@ fn counted(plan: &Plan) -> String {
     let names: Vec<String> =
         kinds.iter().filter(|why| count(why) > 0).map(|why| format!("{} {why}", count(why))).collect();
     let staying = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
-    format!("{} pods to stop, {} stay{staying}", plan.pods.len(), plan.stay.len())
+    let pods = if plan.pods.len() == 1 { "pod" } else { "pods" };
+    format!("{} {pods} to stop, {} stay{staying}", plan.pods.len(), plan.stay.len())
 }
 
 /// Pods that are alike, as one line; those that do not stop gracefully come last.

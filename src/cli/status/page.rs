@@ -93,7 +93,7 @@ fn notices(status: &Status) -> Vec<Line> {
     let words = |notice: &crate::observe::status::Notice| {
         let time = notice.time.map(|time| format!(", {time}")).unwrap_or_default();
         let event = notice.event_id.as_deref().map(|id| format!(", {id}")).unwrap_or_default();
-        format!("{} ({}){event}{time}", notice.kind, notice.action.name())
+        format!("{}{event}{time}", notice.kind.with(notice.action))
     };
     let lines: Vec<Line> = status.notices.iter().map(|notice| Line::new("notice", &words(notice))).collect();
     if lines.is_empty() { vec![Line::new("notice", "none")] } else { lines }

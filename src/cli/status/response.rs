@@ -17,7 +17,7 @@ const HOOKS_SHOWN: usize = 6;
 /// With at most so many lines for single pods.
 pub fn lines(record: &Record, now: Timestamp, room: usize) -> Vec<Line> {
     let notice = &record.notice;
-    let mut lines = vec![Line::new("response", &format!("{}, {} ({})", record.id, notice.kind, notice.action.name()))];
+    let mut lines = vec![Line::new("response", &format!("{}, {}", record.id, notice.kind.with(notice.action)))];
     lines.extend(pods(record, now, room));
     lines.extend(hooks(record, now));
     if record.terms.cordons() {

@@ -40,7 +40,7 @@ impl HookRunner {
         let number = order.number;
         let Some(told) = told else { return self.not_started(number, "the response is over".to_owned()) };
         if self.dry_run {
-            log::info!("dry run: hook {} is not run", order.hook);
+            log::info!("dry run: hook {} is not run, and counts as done", order.hook);
             return self.ended(number, Ended { exit: Exit::Code(0), cut: None, dropped: 0, tail: String::new() });
         }
         let stop = Stop::new();

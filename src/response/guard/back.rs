@@ -58,7 +58,7 @@ impl Guard {
         let running = self.running.as_ref().filter(|running| running.phases.ended.is_none())?;
         (running.notice.kind != Kind::ByHand).then(|| {
             let deadline = running.clock.timestamp(running.deadline.at);
-            format!("a {} is being responded to until {deadline}", running.notice.kind)
+            format!("the {} is being responded to until {deadline}", running.notice.kind)
         })
     }
 }

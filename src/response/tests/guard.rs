@@ -4,7 +4,7 @@ use super::world::{World, at, ms, s};
 use crate::config::Reaction;
 use crate::hooks::Phase;
 use crate::instance::Instance;
-use crate::notice::{InstanceAction, Kind};
+use crate::notice::{InstanceAction, Kind, Sighting};
 use crate::objects::Standing;
 use crate::response::{Event, State};
 
@@ -44,6 +44,23 @@ fn what_it_does_is_said_in_one_line() {
         world.run(second);
         assert_eq!(words(&world), (state, expected.to_owned()), "after {second} s");
     }
+}
+
+#[test]
+fn a_notice_that_stands_has_its_article() {
+    let mut world = World::with_settings(|settings| {
+        settings.responses.autoscaling_termination.reaction = Reaction::Ignore;
+    });
+    world.feed(Event::Noticed(Sighting {
+        kind: Kind::AutoscalingTermination,
+        action: InstanceAction::Terminate,
+        event_id: None,
+        time: None,
+        date: world.clock().wall,
+        seen: world.now,
+        doubt: None,
+    }));
+    assert!(words(&world).1.ends_with("; there is an autoscaling termination"), "{:?}", words(&world));
 }
 
 #[test]
