@@ -39,7 +39,8 @@ pub struct PodWork {
     pub stopping: bool,
     refusals: u32,
     not_before: Moment,
-    /// When it was first asked, whatever the answer, in this life of the daemon.
+    /// From when on the API server must let it go: it was first asked, or is asked by other terms, or for the first time
+    /// past its budget; in this life of the daemon.
     pub tried_at: Option<Moment>,
     /// The latest ask: its number and when it went out.
     sent: Option<(u64, Moment)>,

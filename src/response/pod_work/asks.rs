@@ -118,7 +118,9 @@ impl PodWork {
                 self.sent = Some((line.send(turn, Purpose::Ask(uid), request), turn.now));
             }
             Step::Delete => {
-                self.forced = true;
+                if !std::mem::replace(&mut self.forced, true) {
+                    self.tried_at = Some(turn.now);
+                }
                 let request = self.deletion(drain_end, turn.now);
                 self.sent = Some((line.send(turn, Purpose::Ask(uid), request), turn.now));
             }
@@ -178,6 +180,13 @@ impl Pods {
                     turn.say(Level::Info, format!("{}/{}: {words}", pod.id.namespace, pod.id.name));
                 }
             }
+        }
+    }
+
+    /// Their time or terms are others now: what was refused before may be let go.
+    pub fn are_tried_anew(&mut self, now: Moment) {
+        for pod in self.stop.iter_mut().filter(|pod| !pod.forced) {
+            pod.tried_at = pod.tried_at.map(|_| now);
         }
     }
 

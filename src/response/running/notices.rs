@@ -84,6 +84,7 @@ impl Running {
         self.earlier_notices.push(std::mem::replace(&mut self.notice, changed));
         self.deadline.at = self.deadline.at.min(deadline.at);
         self.deadline.overdue |= deadline.overdue;
+        self.pods.are_tried_anew(turn.now);
         let left = tenths(turn.now.until(self.deadline.at));
         turn.say(Level::Warn, format!("the notice has changed: {}, {left} s left", self.notice.words()));
         self.changed_urgently();
@@ -104,6 +105,7 @@ impl Running {
             self.node.do_more();
         }
         self.phases.begun = false;
+        self.pods.are_tried_anew(turn.now);
         turn.say(Level::Warn, self.announcement(turn));
         self.tell_of_the_notice(turn);
         self.changed_urgently();

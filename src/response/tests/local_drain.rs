@@ -3,8 +3,8 @@
 use super::world::{World, at, ms, s};
 use crate::config::Settings;
 use crate::hooks::Phase;
-use crate::notice::InstanceAction;
-use crate::objects::Answer;
+use crate::notice::{InstanceAction, Kind, Sighting};
+use crate::objects::{Answer, Standing};
 use crate::response::{Answered, Event, Request};
 
 /// A world whose hook of local-drain stays beside the stopped containers.
@@ -108,6 +108,58 @@ fn where_nothing_is_waited_for_a_pod_that_is_not_let_go_is_stopped_on_the_machin
     world.run(20.0);
     let waves = world.waves();
     assert!(waves.len() == 1 && (1.0..1.2).contains(&waves[0].0), "{waves:?}");
+}
+
+/// Ten minutes before a maintenance event, its budget holding the pod; after five of them two minutes are left no more.
+fn taken_over_while_held(undeletable_until: f64) -> World {
+    let mut world = world(|_| ());
+    let pod = world.pod("a", 60, 2);
+    (pod.budget_opens, pod.undeletable_until) = (Some(at(1000.0)), at(undeletable_until));
+    let clock = world.clock();
+    world.feed(Event::Standing(Standing::Ready { node_name: "n1".into(), doubt: None }));
+    world.feed(Event::Noticed(Sighting {
+        kind: Kind::Maintenance,
+        action: InstanceAction::Reboot,
+        event_id: Some("instance-event-1".into()),
+        time: Some(clock.timestamp(at(600.0))),
+        date: clock.timestamp(at(0.0)),
+        seen: at(0.0),
+        doubt: None,
+    }));
+    world.run(300.0);
+    world.notice(InstanceAction::Terminate, 44.0);
+    world
+}
+
+#[test]
+fn a_pod_whose_last_moment_passes_as_another_notice_takes_over_is_asked_before_it_is_stopped_on_the_machine() {
+    let mut world = taken_over_while_held(0.0);
+    world.run(340.0);
+    assert_eq!(world.waves(), []);
+    let pod = &world.pods["uid-a"];
+    assert!(pod.gone && pod.asks.len() == 1, "{pod:?}");
+}
+
+#[test]
+fn a_pod_that_is_not_let_go_after_another_notice_took_over_is_stopped_on_the_machine_a_second_after_its_deletion() {
+    let mut world = taken_over_while_held(1000.0);
+    world.run(340.0);
+    let deleted = world.requests(|request| matches!(request, Request::Delete { .. }).then_some(()))[0].0;
+    let waves = world.waves();
+    assert!((300.0..300.1).contains(&deleted), "{deleted}");
+    assert!(waves.len() == 1 && (waves[0].0 - deleted - 1.0).abs() < 0.01, "{deleted} {waves:?}");
+}
+
+#[test]
+fn a_pod_whose_last_moment_passes_as_its_notice_changes_is_asked_before_it_is_stopped_on_the_machine() {
+    let mut world = world(|_| ());
+    world.pod("a", 60, 2).budget_opens = Some(at(1000.0));
+    world.interrupt(120);
+    world.run(20.0);
+    world.notice(InstanceAction::Terminate, 44.0);
+    world.run(60.0);
+    assert_eq!(world.waves(), []);
+    assert!(world.pods["uid-a"].gone);
 }
 
 #[test]
