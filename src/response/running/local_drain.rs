@@ -127,9 +127,16 @@ impl Running {
         if due.is_empty() || !(first || turn.has_come(self.local_drain.wave_at + NEXT_WAVE)) {
             return;
         }
-        let why = if self.line.silent() { "is silent" } else { "does not let them go" };
-        let count = due.len();
-        turn.say(Level::Warn, format!("the API server {why}: {count} pods are stopped on this machine itself"));
+        let asked = due.iter().filter(|index| self.pods.stop.get(**index).is_some_and(PodWork::asked)).count();
+        let reasons = match self.line.silent() {
+            true => [("is silent", due.len()), ("", 0)],
+            false => {
+                [("does not let them go", due.len() - asked), ("has let them go, but the kubelet may be frozen", asked)]
+            }
+        };
+        for (why, count) in reasons.into_iter().filter(|(_, count)| *count > 0) {
+            turn.say(Level::Warn, format!("the API server {why}: {count} pods are stopped on this machine itself"));
+        }
         let mut wave = Vec::new();
         for index in due {
             let Some(pod) = self.pods.stop.get_mut(index) else { continue };
@@ -152,8 +159,11 @@ impl Running {
         let force_time = pod.force_time(self.drain_end());
         let in_silence = in_silence(pod, self.drain_end(), self.all_from());
         match (pod.asked(), self.line.silent_since()) {
-            // Frozen by the hooks, the kubelet may not get to what it was told.
-            (true, _) if self.local_drain.active => Some(in_silence),
+            (true, Some(_)) if self.local_drain.active => Some(in_silence),
+            // Frozen by the hooks, the kubelet may not get to what it was told; most often it soon goes on.
+            (true, None) if self.local_drain.active => {
+                Some(pod.asked_at.map_or(in_silence, |asked| in_silence.max(asked + REFUSAL_PATIENCE)))
+            }
             (true, Some(_)) if pod.asked_at.is_some_and(|asked| !self.line.answered_since(asked + HEARING_TAKES)) => {
                 Some(in_silence)
             }

@@ -1,6 +1,6 @@
 //! Pods that are stopped on the machine itself, in the made-up world: which, when, and what ends it.
 
-use super::world::{World, at, ms, s};
+use super::world::{World, after_start, at, ms, s};
 use crate::config::Settings;
 use crate::hooks::Phase;
 use crate::notice::{InstanceAction, Kind, Sighting};
@@ -83,6 +83,28 @@ fn beside_a_frozen_kubelet_pods_that_were_asked_are_stopped_too_and_each_once() 
     assert_eq!(names(&world), ["held", "late"]);
     let waves = world.waves();
     assert!((58.8..58.9).contains(&waves[0].0) && (86.8..86.9).contains(&waves[1].0), "{waves:?}");
+    let why: Vec<&String> = world.said.iter().filter(|line| line.contains("on this machine")).collect();
+    let accepted =
+        "the API server has let them go, but the kubelet may be frozen: 1 pods are stopped on this machine itself";
+    assert_eq!(why, ["the API server does not let them go: 1 pods are stopped on this machine itself", accepted]);
+}
+
+#[test]
+fn pods_that_were_let_go_a_moment_ago_are_left_to_the_kubelet_for_a_second() {
+    // One is stopped on the machine in a silence; the other is asked 0.2 s before that would be its turn.
+    let mut world = world(|_| ());
+    world.pod("first", 40, 2).budget_opens = Some(at(80.0));
+    world.pod("second", 30, 2).budget_opens = Some(at(80.0));
+    world.outages = vec![(at(70.7), at(86.0))];
+    world.interrupt(120);
+    world.run(70.7);
+    world.feed(Event::WatchEnded { number: 2, answer: None });
+    world.run(110.0);
+    let asked = after_start(world.pods["uid-second"].asks[0].0);
+    assert!((86.55..86.8).contains(&asked), "{asked}");
+    assert_eq!(names(&world), ["first"]);
+    let end = world.hook_runs().into_iter().find(|(_, name)| name.ends_with("end")).unwrap();
+    assert!(end.0 < 87.5, "{end:?}");
 }
 
 #[test]
