@@ -32,7 +32,7 @@ pub struct Context {
     pub timeout: Duration,
     pub node_name: Option<String>,
     pub instance: Instance,
-    /// Pods that are still to go; `None` where that is not known (without a cluster).
+    /// Pods that are still to go; `None` where that is not known: without a cluster, or before they were listed.
     pub pods_left: Option<usize>,
     /// The pods of this wave; only told to `local-drain` hooks.
     pub pod_uids: Vec<String>,

@@ -18,7 +18,7 @@ use crate::moment::{Clock, Moment, Timestamp};
 use crate::objects::Answer;
 use crate::record::Record;
 use crate::response::driver::{HookRunner, Requests, Told};
-use crate::response::{Action, Event, Guard, HookOrder, Request, Running};
+use crate::response::{Action, Event, Guard, HookOrder, Request};
 
 /// How long all answers together may be waited for; then the API server counts as one that does not answer.
 const ANSWERS_PATIENCE: Duration = Duration::from_secs(15);
@@ -255,8 +255,8 @@ impl Run {
         if !self.run_hooks {
             return self.world.hook_begins(&order);
         }
-        let all_from = self.guard.running().and_then(Running::all_from);
-        let mut told = self.guard.record().map(|record| Told::rehearsed(record, all_from, self.ahead));
+        let running = self.guard.running();
+        let mut told = self.guard.record().map(|record| Told::rehearsed(record, running, self.ahead));
         let of = if order.hook.phase == Phase::During { &mut self.beside } else { &mut self.awaited };
         of.push(order.number);
         self.hooks.run(order, told.as_mut());

@@ -11,7 +11,11 @@ use crate::moment::{Clock, Moment, Timestamp};
 use crate::objects::PodId;
 use crate::process::{self, Ended, Exit, Started, Stop};
 use crate::record::Record;
-use crate::response::{Event, HookOrder};
+use crate::response::{Event, HookOrder, Running};
+
+/// Further from the record's own a deadline is told by the present clock, which was set since. What is nearer is drift,
+/// and the milliseconds that are cut: all hooks are told the same.
+const CLOCK_DRIFT: Duration = Duration::from_secs(1);
 
 /// The hooks that run.
 pub struct HookRunner {
@@ -104,6 +108,8 @@ pub struct Told {
     record: Record,
     /// When local-drain stops all pods at the latest.
     all_from: Option<Moment>,
+    /// Without a cluster nobody knows them, nor before they were listed.
+    pods_known: bool,
     /// It is rehearsed, and its time is so far ahead of the machine's.
     rehearsed: Option<Duration>,
     written: Option<Written>,
@@ -117,13 +123,15 @@ struct Written {
 
 impl Told {
     /// A response that is real.
-    pub fn new(record: Record, all_from: Option<Moment>) -> Told {
-        Told { record, all_from, rehearsed: None, written: None }
+    pub fn new(record: Record, running: Option<&Running>) -> Told {
+        let all_from = running.and_then(Running::all_from);
+        let pods_known = record.node.name.is_some() && running.is_none_or(Running::knows_the_pods);
+        Told { record, all_from, pods_known, rehearsed: None, written: None }
     }
 
     /// A response that is rehearsed: its time is so far `ahead` of the machine's.
-    pub fn rehearsed(record: Record, all_from: Option<Moment>, ahead: Duration) -> Told {
-        Told { rehearsed: Some(ahead), ..Told::new(record, all_from) }
+    pub fn rehearsed(record: Record, running: Option<&Running>, ahead: Duration) -> Told {
+        Told { rehearsed: Some(ahead), ..Told::new(record, running) }
     }
 
     fn ahead(&self) -> Duration {
@@ -148,27 +156,25 @@ impl Told {
         text
     }
 
-    fn environment(&self, order: &HookOrder) -> Vec<(String, String)> {
+    pub fn environment(&self, order: &HookOrder) -> Vec<(String, String)> {
         let record = &self.record;
         let now = Moment::now() + self.ahead();
         let clock = Clock { boot_id: String::new(), boottime: now, wall: Timestamp::now() + self.ahead() };
         let deadline = crate::response::deadline(record);
+        let by_this_clock = clock.timestamp(deadline);
+        let was_set = by_this_clock > record.deadline + CLOCK_DRIFT || record.deadline > by_this_clock + CLOCK_DRIFT;
         let context = Context {
             phase: order.hook.phase,
             notice: record.notice.kind.name().to_owned(),
             response: record.terms.reaction.name().to_owned(),
             action: Some(record.notice.action.name().to_owned()),
             response_id: record.id.clone(),
-            deadline: clock.timestamp(deadline),
+            deadline: if was_set { by_this_clock } else { record.deadline },
             left: now.until(deadline),
             timeout: now.until(order.ends),
             node_name: record.node.name.clone(),
             instance: record.instance.clone(),
-            pods_left: record
-                .node
-                .name
-                .as_ref()
-                .map(|_| record.pods.iter().filter(|pod| pod.gone_at.is_none()).count()),
+            pods_left: self.pods_known.then(|| record.pods.iter().filter(|pod| pod.gone_at.is_none()).count()),
             local_after: self.all_from.map(|moment| now.until(moment)),
             pod_uids: order.pods.iter().map(|pod| pod.uid.clone()).collect(),
             rehearsal: self.rehearsed.is_some(),

@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{fmt, io, thread};
 
-use super::{Action, Event, Guard, Running, State};
+use super::{Action, Event, Guard, State};
 use crate::config::{self, Problem, Settings, Sources};
 use crate::control::{self, Handle};
 use crate::imds;
@@ -400,8 +400,8 @@ impl Driver {
                 Action::Request { number, request, afresh } => self.requests.send(number, request, afresh),
                 Action::EndWatch { number } => self.requests.end_watch(number),
                 Action::RunHook(order) => {
-                    let all_from = || self.guard.running().and_then(Running::all_from);
-                    told = told.or_else(|| self.guard.record().map(|record| Told::new(record, all_from())));
+                    let record = || self.guard.record();
+                    told = told.or_else(|| record().map(|record| Told::new(record, self.guard.running())));
                     self.hooks.run(*order, told.as_mut());
                 }
                 Action::StopHook { number } => self.hooks.stop(number),

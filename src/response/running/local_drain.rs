@@ -83,7 +83,7 @@ impl Running {
     }
 
     /// Their times are known: the API server has shown all of them, to this daemon or to an earlier life of it.
-    fn knows_the_pods(&self) -> bool {
+    pub fn knows_the_pods(&self) -> bool {
         self.pods.listed() || self.phases.drain_started.is_some()
     }
 

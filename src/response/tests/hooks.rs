@@ -2,11 +2,13 @@
 
 use super::world::{Told, World, after_start, at, ms, s};
 use crate::hooks::Phase;
+use crate::moment::{Clock, from_seconds, to_seconds};
 use crate::notice::InstanceAction;
 use crate::objects::Standing;
 use crate::process::Started;
 use crate::record::HookWritten;
-use crate::response::Event;
+use crate::response::driver::Told as Teller;
+use crate::response::{Event, HookOrder};
 
 fn written(world: &World, name: &str) -> HookWritten {
     let hooks = world.guard.record().unwrap().hooks;
@@ -126,4 +128,55 @@ fn a_daemon_that_was_told_to_end_waits_for_the_hooks_that_the_end_of_the_respons
         _ => None,
     });
     assert_eq!(world.exited, stop.map(|stop| stop + ms(10)), "the end of that hook");
+}
+
+fn order(world: &World) -> HookOrder {
+    let order = world.told.iter().find_map(|told| match told {
+        Told::Hook(_, order) => Some(order.clone()),
+        _ => None,
+    });
+    order.expect("a hook was run")
+}
+
+fn environment(told: &Teller, order: &HookOrder, name: &str) -> String {
+    let variables = told.environment(order);
+    variables.into_iter().find(|(its, _)| its == name).map(|(_, value)| value).unwrap()
+}
+
+#[test]
+fn a_hook_is_told_of_no_pods_as_long_as_nobody_knows_them() {
+    let mut world = World::new();
+    world.hook(Phase::Notice, "n", s(1));
+    world.pod("a", 30, 20);
+    let left = |world: &World| {
+        let told = Teller::new(world.guard.record().unwrap(), world.guard.running());
+        environment(&told, &order(world), "SPOT_GUARD_PODS_LEFT")
+    };
+    world.round_trip = ms(500);
+    world.interrupt(120);
+    world.run(0.1);
+    assert_eq!(left(&world), "");
+    world.run(5.0);
+    assert_eq!(left(&world), "1");
+    world.restart();
+    assert_eq!(left(&world), "1", "an earlier life has seen all");
+    world.run(40.0);
+    assert_eq!(left(&world), "0");
+}
+
+#[test]
+fn hooks_are_told_the_deadline_of_the_record_unless_the_clock_was_set_since() {
+    let mut world = World::new();
+    world.hook(Phase::Notice, "n", s(1));
+    world.interrupt(120);
+    world.run(1.0);
+    let (real, mut record) = (Clock::read(), world.guard.record().unwrap());
+    record.clock.boottime_seconds = to_seconds(real.boottime.uptime());
+    for (ahead, same) in [(0.001, true), (3600.0, false)] {
+        record.clock.wall = real.wall + from_seconds(ahead);
+        record.deadline = record.clock.wall + s(100);
+        let told = Teller::new(record.clone(), world.guard.running());
+        let deadline = environment(&told, &order(&world), "SPOT_GUARD_DEADLINE");
+        assert_eq!(deadline == record.deadline.to_string(), same, "{deadline} {record:?}");
+    }
 }
