@@ -138,12 +138,16 @@ fn of_notices(record: &Record, times: &Times, window: Duration, steps: &mut Vec<
     let mut latest: Option<(&NoticeWritten, Duration)> = None;
     for notice in record.earlier_notices.iter().chain([&record.notice]) {
         let at = times.at(notice.first_seen);
-        let left = length(window.saturating_sub(at));
+        // Of one that gave way or changed the deadline is not recorded.
+        let left = if std::ptr::eq(notice, &record.notice) {
+            format!(", {} left", length(window.saturating_sub(at)))
+        } else {
+            String::new()
+        };
         match latest {
-            None => steps.push(Step { at, what: format!("notice: {}, {left} left", kind_words(notice)) }),
+            None => steps.push(Step { at, what: format!("notice: {}{left}", kind_words(notice)) }),
             Some((before, _)) if before.kind != notice.kind || before.event_id != notice.event_id => {
-                steps
-                    .push(Step { at, what: format!("another notice takes over: {}, {left} left", kind_words(notice)) });
+                steps.push(Step { at, what: format!("another notice takes over: {}{left}", kind_words(notice)) });
             }
             // When a notice changes is not recorded.
             Some((_, at)) => steps.push(Step { at, what: format!("the notice changed: {}", kind_words(notice)) }),
@@ -229,7 +233,8 @@ fn of_phases(record: &Record, times: &Times, steps: &mut Vec<Step>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::made_up::{record, seconds};
+    use crate::notice::{InstanceAction, Kind};
+    use crate::report::tests::made_up::{at, record, seconds};
 
     #[test]
     fn what_happened_is_told_in_order_and_counted_from_the_notice() {
@@ -251,6 +256,23 @@ mod tests {
             "120.000 deadline",
         ];
         assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn what_was_left_is_told_only_of_the_notice_that_the_deadline_is_of() {
+        let mut record = record();
+        let former = NoticeWritten { first_seen: at(-476.0), ..record.notice.clone() };
+        record.earlier_notices =
+            vec![NoticeWritten { kind: Kind::Maintenance, action: InstanceAction::Reboot, ..former }];
+        let told: Vec<String> = Timeline::of(&record).steps.into_iter().map(|step| step.what).collect();
+        assert_eq!(told[0], "notice: maintenance event (reboot)");
+        assert_eq!(told[1], "another notice takes over: spot interruption (terminate), 2 min left");
+        record.earlier_notices = vec![NoticeWritten { time: Some(at(200.0)), ..record.notice.clone() }];
+        let told: Vec<String> = Timeline::of(&record).steps.into_iter().map(|step| step.what).collect();
+        assert_eq!(
+            told[..2],
+            ["notice: spot interruption (terminate)", "the notice changed: spot interruption (terminate)"]
+        );
     }
 
     #[test]

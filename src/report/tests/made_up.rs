@@ -18,9 +18,9 @@ pub fn span(from: f64, to: f64) -> Span {
     Span { from: seconds(from), to: seconds(to) }
 }
 
-/// So many seconds after first sight.
+/// So many seconds after first sight, of an hour before it at most.
 pub fn at(after: f64) -> Timestamp {
-    Timestamp::from_rfc3339("2026-11-22T20:33:43.120Z").unwrap() + seconds(after)
+    Timestamp::from_rfc3339("2026-11-22T19:33:43.120Z").unwrap() + seconds(3600.0 + after)
 }
 
 /// A pod that was asked and gone at these seconds; below 0 for never.
