@@ -37,6 +37,8 @@ impl Times<'_> {
 /// The response as it is written to disk.
 pub fn write(running: &Running) -> Record {
     let times = Times(&running.clock);
+    // Nobody follows the pods of a notice that was taken back: what is not gone then is not lost.
+    let decided = running.phases.ended.is_some() && !running.withdrawn;
     Record {
         version: VERSION,
         id: running.id.clone(),
@@ -60,7 +62,7 @@ pub fn write(running: &Running) -> Record {
             restored_at: None,
             nothing_to_undo: false,
         },
-        pods: running.pods.stop.iter().map(|pod| write_pod(pod, running.phases.ended.is_some(), &times)).collect(),
+        pods: running.pods.stop.iter().map(|pod| write_pod(pod, decided, &times)).collect(),
         staying: running.staying,
         hooks: running.hooks.runs.iter().map(|run| write_hook(run, &times)).collect(),
         phases: write_phases(&running.phases, running.notice.first_seen, &times),
@@ -96,7 +98,7 @@ fn write_notice(notice: &Notice, times: &Times) -> NoticeWritten {
     }
 }
 
-fn write_pod(pod: &PodWork, ended: bool, times: &Times) -> PodWritten {
+fn write_pod(pod: &PodWork, decided: bool, times: &Times) -> PodWritten {
     PodWritten {
         namespace: pod.id.namespace.clone(),
         name: pod.id.name.clone(),
@@ -111,7 +113,7 @@ fn write_pod(pod: &PodWork, ended: bool, times: &Times) -> PodWritten {
         gone_at: times.write(pod.gone_at),
         cut: pod.cut,
         has_claims: pod.has_claims,
-        outcome: (ended || pod.gone_at.is_some()).then(|| pod.outcome()),
+        outcome: (decided || pod.gone_at.is_some()).then(|| pod.outcome()),
         reason: pod.reason.clone(),
     }
 }

@@ -39,7 +39,10 @@ pub struct Hook {
 impl Told {
     pub fn of(record: &Record) -> Told {
         let mut pods = Vec::from(["pending", "graceful", "killed", "left"].map(|outcome| (outcome, 0)));
-        record.pods.iter().for_each(|pod| add(&mut pods, pod.outcome.map_or("pending", Outcome::name)));
+        // A response that was cut or taken back decides nothing about those that were not gone.
+        let pending = record.outcome.is_none().then_some("pending");
+        let outcomes = record.pods.iter().filter_map(|pod| pod.outcome.map(Outcome::name).or(pending));
+        outcomes.for_each(|outcome| add(&mut pods, outcome));
         let settled = record.node.settled_at.filter(|_| record.node.cordoned_by_us);
         // A notice that took over found the node cordoned.
         let after = |settled: Timestamp| settled.later_than(record.notice.first_seen).unwrap_or_default().as_secs_f64();

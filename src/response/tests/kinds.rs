@@ -6,8 +6,9 @@ use crate::hooks::Phase;
 use crate::moment::Timestamp;
 use crate::notice::{InstanceAction, Key, Kind, Sighting};
 use crate::objects::{Node, Standing, Taint};
+use crate::observe::metrics::Counted;
 use crate::process::Started;
-use crate::record::{PhaseName, Record, ResponseOutcome, WayBack};
+use crate::record::{Outcome, PhaseName, Record, ResponseOutcome, WayBack};
 use crate::response::{Event, Guard, Request, State};
 
 /// A notice of that kind, `left` seconds before it happens where it names a time.
@@ -982,6 +983,21 @@ fn hooks_of_a_response_whose_notice_is_taken_back_are_stopped() {
     world.run(2.0);
     take_back(&mut world, Kind::AutoscalingTermination);
     assert!(world.told.iter().any(|told| matches!(told, Told::StopHook(..))));
+}
+
+#[test]
+fn pods_that_a_response_has_not_stopped_when_its_notice_is_taken_back_are_neither_left_nor_pending() {
+    let mut world = world();
+    notice(&mut world, Kind::AutoscalingTermination, 0.0);
+    world.run(10.0);
+    take_back(&mut world, Kind::AutoscalingTermination);
+    world.run(20.0);
+    let outcomes: Vec<_> = world.closed[0].pods.iter().map(|pod| (pod.name.as_str(), pod.outcome)).collect();
+    assert_eq!(outcomes, [("free", Some(Outcome::Graceful)), ("held", None)]);
+    let mut counted = Counted::default();
+    counted.count(&world.closed[0]);
+    let pods = [("pending", 0), ("graceful", 1), ("killed", 0), ("left", 0)];
+    assert_eq!(counted.latest.unwrap().pods, Some(pods.to_vec()));
 }
 
 #[test]
