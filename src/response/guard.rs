@@ -143,7 +143,7 @@ impl Guard {
             self.begin_anew_by_hand(turn);
         }
         match &mut self.running {
-            Some(running) if running.notice.key() == key => running.noticed(turn, sighting),
+            Some(running) if running.notice.key() == key && !running.withdrawn => running.noticed(turn, sighting),
             _ => {}
         }
         let was_answered = self.board.see(sighting, turn.now, &self.settings.responses, self.instance.id.as_deref());
@@ -168,7 +168,7 @@ impl Guard {
 
     /// Drops notices that are gone. A response whose notice is gone, or that an administrator takes back, ends.
     fn withdraw(&mut self, turn: &mut Turn) {
-        let key = self.running.as_ref().map(|running| running.notice.key());
+        let key = self.running.as_ref().filter(|running| !running.withdrawn).map(|running| running.notice.key());
         for posted in self.board.forget(turn, key.as_ref()) {
             turn.say(Level::Info, format!("the {} is gone", posted.sighting.kind));
         }
@@ -185,8 +185,11 @@ impl Guard {
         }
         if let Some(running) = &mut self.running {
             running.is_withdrawn(turn);
+            // Hooks that it has stopped have still to end.
+            if !running.withdrawn || running.is_over(turn) {
+                self.close(turn);
+            }
         }
-        self.close(turn);
     }
 
     fn take_over_by_the_next(&mut self, turn: &mut Turn) -> bool {
@@ -206,10 +209,10 @@ impl Guard {
 
     /// Answers the notice that asks for the most and comes first. Says whether there may be another.
     fn answer_next(&mut self, turn: &mut Turn, clock: &dyn Fn() -> Clock) -> bool {
-        if self.leaving && self.running.is_none() {
+        let beside = self.running.as_ref().is_some_and(|running| !running.withdrawn);
+        if self.leaving && !beside {
             return false;
         }
-        let beside = self.running.is_some();
         let Some(posted) = self.board.next(turn, &self.settings.responses, beside) else { return false };
         let (key, kind) = (posted.sighting.key(), posted.sighting.kind);
         let terms = Terms::of(&self.settings, kind);
@@ -220,7 +223,7 @@ impl Guard {
         }
         match &mut self.running {
             None => self.begin(turn, &posted, terms, clock),
-            Some(running) if !goes_before(&posted, &terms, running) => {
+            Some(running) if beside && !goes_before(&posted, &terms, running) => {
                 running.stands_beside(turn, &posted.sighting);
                 if terms.reaction < running.terms.reaction {
                     self.board.answered(&key, terms.reaction);
@@ -254,6 +257,7 @@ impl Guard {
             // It waited behind another until its own time was over.
             return;
         }
+        self.wanted_back = false;
         if let Some(mut way_back) = self.way_back.take() {
             way_back.abandon(turn);
             self.numbers = way_back.numbers();
@@ -275,10 +279,11 @@ impl Guard {
             return;
         };
         running.advance(turn, &self.standing);
-        if self.leaving && running.has_said_all(turn) {
+        let is_over = running.is_over(turn);
+        if self.leaving && (is_over || running.has_said_all(turn)) {
             turn.act(Action::Exit);
         }
-        if running.is_over(turn) {
+        if is_over {
             self.close(turn);
         }
     }

@@ -279,6 +279,9 @@ impl Running {
 
     /// Does all that is due.
     pub fn advance(&mut self, turn: &mut Turn, standing: &Standing) {
+        if self.withdrawn {
+            return self.revisions.give_out(turn);
+        }
         self.line.listen(turn);
         self.note_silence(turn);
         if self.node_name.is_none()

@@ -65,7 +65,8 @@ impl Driver {
 
     fn is_finishing(&self) -> bool {
         let mut turn = Turn::at(Moment::now());
-        let speaks = self.guard.running().is_some_and(|running: &Running| !running.has_said_all(&mut turn));
+        let speaks =
+            self.guard.running().is_some_and(|running: &Running| running.withdrawn || !running.has_said_all(&mut turn));
         speaks || self.guard.record().is_some_and(|record| record.way_back() == WayBack::UnderWay)
     }
 }

@@ -134,6 +134,7 @@ impl Running {
             self.withdrawn = true;
             self.phases.ended = Some(turn.now);
             self.tell_webhook(Stage::End);
+            self.changed_urgently();
         }
         self.hooks.stop_all(turn);
     }

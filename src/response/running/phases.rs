@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use log::Level;
 
-use super::{Running, a_few};
+use super::{LAST_WORDS, Running, a_few};
 use crate::hooks::Phase;
 use crate::moment::Moment;
 use crate::notice::InstanceAction;
@@ -281,8 +281,12 @@ impl Running {
         )
     }
 
-    /// Whether there is nothing more to be done: the deadline has passed, and what it cut has had time to end.
+    /// Whether there is nothing more to be done: the deadline has passed, or the notice was taken back, and what that cut
+    /// has had time to end.
     pub fn is_over(&self, turn: &mut Turn) -> bool {
+        if self.withdrawn {
+            return self.hooks.all_ended() || self.phases.ended.is_none_or(|ended| turn.has_come(ended + LAST_WORDS));
+        }
         let told_only = !self.terms.cordons() && self.has_said_all(turn) && self.webhook.is_done();
         told_only || (self.phases.ended.is_some() && turn.has_come(self.closing()))
     }

@@ -986,6 +986,62 @@ fn hooks_of_a_response_whose_notice_is_taken_back_are_stopped() {
 }
 
 #[test]
+fn the_ends_of_hooks_that_are_stopped_as_the_notice_is_taken_back_are_in_the_record() {
+    let mut world = world();
+    world.hook_takes.insert("pre-drain".into(), s(60));
+    world.hook(Phase::During, "beat", s(1000));
+    notice(&mut world, Kind::AutoscalingTermination, 0.0);
+    world.run(2.0);
+    world.feed(Event::HookStarted { number: 2, started: Started { pid: 4711, start_time: 99 } });
+    take_back(&mut world, Kind::AutoscalingTermination);
+    world.run(10.0);
+    assert!(!world.node.cordoned && world.closed.len() == 1);
+    for record in [&world.closed[0], world.written.last().unwrap()] {
+        let hooks: Vec<_> = record.hooks.iter().filter(|hook| hook.phase != Phase::Uncordon).collect();
+        assert_eq!(hooks.len(), 3, "{hooks:?}");
+        assert!(hooks.iter().all(|hook| hook.seconds.is_some() && hook.process.is_none()), "{hooks:?}");
+        let stopped = hooks.iter().filter(|hook| hook.stopped && !hook.timed_out).count();
+        assert_eq!(stopped, 2, "{hooks:?}");
+    }
+}
+
+#[test]
+fn what_comes_while_hooks_of_a_response_that_was_taken_back_still_end_is_responded_to_at_once() {
+    for by_hand in [false, true] {
+        let mut world = world();
+        world.hook(Phase::During, "beat", s(1000));
+        let first = if by_hand { Kind::ByHand } else { Kind::AutoscalingTermination };
+        notice(&mut world, first, 200.0);
+        world.run(2.0);
+        let id = record(&world).id;
+        if by_hand {
+            world.feed(Event::Uncordon)
+        } else {
+            take_back(&mut world, first)
+        }
+        assert_eq!(world.closed, [], "a hook has still to end");
+        world.run(2.005);
+        notice(&mut world, first, 300.0);
+        world.run(4.0);
+        let record = record(&world);
+        assert!(record.id != id && record.outcome.is_none() && world.node.cordoned, "{record:?}");
+        assert_eq!(world.closed[0].outcome, Some(ResponseOutcome::Withdrawn));
+    }
+}
+
+#[test]
+fn a_node_that_is_wanted_back_by_hand_is_drained_for_another_notice_that_stands() {
+    let mut world = world();
+    notice(&mut world, Kind::ByHand, 60.0);
+    notice(&mut world, Kind::SpotInterruption, 120.0);
+    world.run(2.0);
+    world.feed(Event::Uncordon);
+    world.run(10.0);
+    let record = record(&world);
+    assert!(record.notice.kind == Kind::SpotInterruption && record.outcome.is_none(), "{record:?}");
+}
+
+#[test]
 fn pods_that_a_response_has_not_stopped_when_its_notice_is_taken_back_are_neither_left_nor_pending() {
     let mut world = world();
     notice(&mut world, Kind::AutoscalingTermination, 0.0);
