@@ -140,3 +140,19 @@ fn a_recommendation_that_is_only_observed_changes_nothing_of_any_drain_before_or
         }
     });
 }
+
+#[test]
+fn a_pod_that_its_budget_held_is_deleted_and_not_stopped_on_the_machine_when_less_than_its_grace_is_left() {
+    let world = World::new("pair-held", &[PodSpec::new("db-0").grace(60).stops_in(0.5)]);
+    world.cluster.make_budget(&world.node, "db", "db", 1, 1);
+    world.imds.schedule(&[ODD]);
+    let guard = world.start(world.setup(PROGRAM).hook("local-drain", "50-stop", "echo >>$OUT/stopped"));
+    announce(&world, &guard, "maintenance", 500);
+    guard.wait_record("its budget holds the pod", seconds(40), |record| !record["pods"][0]["refused_at"].is_null());
+    announce(&world, &guard, "spot-interruption", 40);
+    let record = guard.wait_done(seconds(60));
+    let pod = &record["pods"][0];
+    let silences = record["troubles"].as_array().map_or(0, Vec::len);
+    assert!(pod["forced"] == true && pod["outcome"] == "graceful", "{record:#}");
+    assert!(silences > 0 || (pod["locally_at"].is_null() && guard.told("stopped").is_empty()), "{record:#}");
+}

@@ -189,6 +189,26 @@ fn while_the_api_server_is_away_it_is_asked_until_the_node_is_back_and_hooks_do_
 }
 
 #[test]
+fn of_a_notice_that_is_taken_back_hooks_have_their_ends_and_pods_that_stay_are_not_lost() {
+    let world = World::new("taken-back", &[PodSpec::new("db-0").grace(30).stops_in(0.5)]);
+    world.cluster.make_budget(&world.node, "db", "db", 1, 1);
+    let beat = "trap 'echo ends; exit 0' TERM; while :; do sleep 0.1; done";
+    let guard = world.start(world.setup(PROGRAM).hook("during", "10-beat", beat));
+    world.imds.set_lifecycle_state("Terminated");
+    guard.wait_record("its budget holds the pod", seconds(40), |record| !record["pods"][0]["refused_at"].is_null());
+    world.imds.set_lifecycle_state("InService");
+    let record = world.wait_back(&guard);
+    let (pod, hook) = (&record["pods"][0], &record["hooks"][0]);
+    assert_eq!((&record["outcome"], &pod["outcome"]), (&"withdrawn".into(), &json!(null)), "{record:#}");
+    assert!(hook["stopped"] == true && hook["output_tail"].as_str().unwrap().contains("ends"), "{record:#}");
+    assert!(hook["seconds"].is_f64() && hook["process"].is_null(), "{record:#}");
+    let metrics = String::from_utf8(guard.output(&["status", "--metrics"]).stdout).unwrap();
+    for outcome in ["pending", "graceful", "killed", "left"] {
+        assert!(metrics.contains(&format!("spot_guard_pods{{outcome=\"{outcome}\"}} 0")), "{outcome}\n{metrics}");
+    }
+}
+
+#[test]
 fn a_notice_in_the_middle_of_it_breaks_it_off() {
     let (world, guard) = drained("broken-off", |_| (), |world| world.setup(PROGRAM).hook("uncordon", "10-hold", HOLD));
     let first = guard.record().unwrap();
