@@ -41,8 +41,8 @@ const ERRORS_KEPT: usize = 50;
 /// Of failed hooks this many are told of on the Node; the record has all.
 const FAILURES_TOLD: usize = 3;
 
-/// What the end of a response brings about may take so long before a daemon that was told to end does: the last events
-/// on the Node, the webhook, the ends of `during.d` hooks, which have 2 s from TERM to KILL.
+/// What the end of a response brings about may take so long before a daemon that was told to end does, or the node comes
+/// back: the last events on the Node, the webhook, the ends of hooks, which have 2 s from TERM to KILL.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// The last numbers that a response gave out: those of the next go on after them, as answers may still come.
