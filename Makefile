@@ -9,7 +9,7 @@ target_dir := $(or $(CARGO_TARGET_DIR),target)
 dist       := $(target_dir)/dist
 version    := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 musl       := $(shell uname -m)-unknown-linux-musl
-scripts    := .ci/run $(shell git grep -lE '^\#!.*sh$$' -- tests packaging ':!packaging/man' 2>/dev/null)
+scripts    := .ci/run $(shell git ls-files -z tests packaging 2>/dev/null | xargs -0r awk 'FNR == 1 && /^\#!.*sh$$/ { print FILENAME }')
 # What decides and does no I/O, with the configuration and the record's folder.
 core       := src/notice.rs src/notice/read.rs src/moment.rs src/response/**/*.rs src/hooks/{steps,phase,environment}.rs \
 		src/record.rs src/record/store.rs src/config/**/*.rs
