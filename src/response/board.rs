@@ -137,8 +137,7 @@ impl Posted {
 
     /// It was seen again.
     fn again(&mut self, sighting: Sighting, now: Moment, responses: &Responses) {
-        // It was not there for a while, and nothing is done about it any more: it may come only once more.
-        let is_done = self.gone_since.is_some() && (self.undone || self.deadline.at <= now);
+        let was_gone_and_undone = self.gone_since.is_some() && self.undone;
         (self.missed, self.gone_since, self.completed, self.seen) = (0, None, false, true);
         let unconfirmed = std::mem::take(&mut self.unconfirmed);
         let same = (sighting.action, sighting.time) == (self.sighting.action, self.sighting.time);
@@ -149,10 +148,12 @@ impl Posted {
             }
             return;
         }
-        let may_be_same = sighting.kind == Kind::RebalanceRecommendation;
-        let is_known = !may_be_same && (unconfirmed || self.state == State::Stale);
-        let may_differ = !same || sighting.time.is_none();
-        if (self.came_back && !may_be_same) || (!same && is_known) || (may_differ && is_done) {
+        let is_recommendation = sighting.kind == Kind::RebalanceRecommendation;
+        let is_another =
+            !is_recommendation && (self.came_back || (!same && (unconfirmed || self.state == State::Stale)));
+        // One that names no time looks like the one before.
+        let comes_anew = was_gone_and_undone && (!same || sighting.time.is_none()) && !deadline.overdue;
+        if is_another || comes_anew {
             *self = Posted { seen: true, ..Posted::new(sighting, deadline, State::Open) };
         } else if !same {
             self.changes(sighting, deadline, now, responses);
