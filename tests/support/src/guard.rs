@@ -395,10 +395,10 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What one that has ended said, as soon as that is here.
-fn said(lines: &Mutex<Vec<Line>>, within: Duration) -> String {
-    let log = || held(lines).iter().map(|line| line.text.clone() + "\n").collect::<String>();
-    crate::wait::wait(within, || Some(log()).filter(|log| !log.is_empty())).unwrap_or_default()
+/// What one that has ended said, as soon as all of that is here: then nobody else holds the lines.
+fn said(lines: &Arc<Mutex<Vec<Line>>>, within: Duration) -> String {
+    crate::wait::wait(within, || (Arc::strong_count(lines) == 1).then_some(()));
+    held(lines).iter().map(|line| line.text.clone() + "\n").collect()
 }
 
 #[cfg(test)]
