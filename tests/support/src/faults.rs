@@ -56,6 +56,8 @@ struct State {
     /// So many connections, the first, hang whatever the mode.
     dead: usize,
     last_answer: Option<OffsetDateTime>,
+    /// How many bytes were passed on, both ways together.
+    passed: usize,
 }
 
 impl Faults {
@@ -159,6 +161,11 @@ impl Faults {
     /// When an answer was passed on for the last time.
     pub fn last_answer(&self) -> Option<OffsetDateTime> {
         self.shared.state().last_answer
+    }
+
+    /// How many bytes were passed on so far, both ways together.
+    pub fn passed(&self) -> usize {
+        self.shared.state().passed
     }
 
     fn set(&self, mode: Mode) {
@@ -298,9 +305,12 @@ fn write(mut to: TcpStream, take: &Receiver<(Instant, Vec<u8>)>, way: &Way) {
         if to.write_all(&bytes[..whole]).is_err() {
             break;
         }
+        let mut state = way.shared.state();
+        state.passed += whole;
         if way.answers {
-            way.shared.state().last_answer = Some(OffsetDateTime::now_utc());
+            state.last_answer = Some(OffsetDateTime::now_utc());
         }
+        drop(state);
         if cut.is_some() {
             return reset(&to);
         }
