@@ -9,10 +9,10 @@ use stand_ins::kubeconfig::Kubeconfigs;
 use stand_ins::wait;
 use stand_ins::world::World;
 
+use crate::OWN_BINARY;
 use crate::limit::Limit;
 use crate::process;
 use crate::shell::Shell;
-use crate::{OWN_BINARY, shell};
 
 /// How long any of them may take to be ready for a notice.
 const STARTUP: Duration = Duration::from_secs(60);
@@ -35,15 +35,6 @@ pub enum Running {
 }
 
 impl Contender {
-    /// All that there are on this machine.
-    pub fn all() -> Vec<Contender> {
-        let mut all = vec![Contender::SpotGuard, Contender::Limit];
-        if shell::is_possible() {
-            all.push(Contender::Shell);
-        }
-        all
-    }
-
     pub fn name(self) -> &'static str {
         match self {
             Contender::SpotGuard => "spot-guard",

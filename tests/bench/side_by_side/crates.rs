@@ -1,11 +1,14 @@
 //! What each crate adds to the program: the sizes of its symbols, as `nm` has them in a build that kept them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use crate::Plan;
 use crate::report::{Goal, Report};
+
+const KIB: f64 = 1024.0;
 
 pub fn measure(plan: &Plan, report: &mut Report) {
     report.heading(
@@ -26,9 +29,7 @@ pub fn measure(plan: &Plan, report: &mut Report) {
     report.goals(&[Goal::new("binary", "MiB", stripped / KIB / KIB, 2.5)]);
 }
 
-const KIB: f64 = 1024.0;
-
-fn size(path: &std::path::Path) -> f64 {
+fn size(path: &Path) -> f64 {
     fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).len() as f64
 }
 
@@ -37,31 +38,28 @@ fn row((name, size): (String, f64)) -> Vec<String> {
 }
 
 /// Bytes of each crate's symbols, of code and data that lie in the file.
-fn by_crate(program: &std::path::Path) -> BTreeMap<String, f64> {
+fn by_crate(program: &Path) -> BTreeMap<String, f64> {
     let output = Command::new("nm").args(["--print-size", "--demangle"]).arg(program).output().expect("nm of binutils");
-    let mut crates = BTreeMap::new();
+    let (mut crates, mut places) = (BTreeMap::new(), BTreeSet::new());
     for line in String::from_utf8_lossy(&output.stdout).lines() {
-        let mut words = line.splitn(4, ' ');
-        let (Some(_), Some(size), Some(kind), Some(symbol)) = (words.next(), words.next(), words.next(), words.next())
-        else {
-            continue;
-        };
+        let words: Vec<&str> = line.splitn(4, ' ').collect();
+        let [place, size, kind, symbol] = words[..] else { continue };
         let is_in_the_file = !kind.eq_ignore_ascii_case("b");
-        if let (true, Ok(size)) = (is_in_the_file, u64::from_str_radix(size, 16)) {
+        // One place may have several names.
+        if let (true, Ok(size)) = (is_in_the_file, u64::from_str_radix(size, 16))
+            && places.insert(place.to_owned())
+        {
             *crates.entry(crate_of(symbol)).or_default() += size as f64;
         }
     }
     crates
 }
 
-/// `ureq` of `<ureq::body::Body as std::io::Read>::read`; names without a path are C's.
+/// `ureq` of `<&mut ureq::body::Body as std::io::Read>::read`; what has no path is C's.
 fn crate_of(symbol: &str) -> String {
-    let path = symbol.trim_start_matches(['<', '&', '(', '[', '*', '_']).trim_start_matches("mut ");
-    let path = path.trim_start_matches("dyn ");
-    match path.split_once("::") {
-        Some((name, _)) if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => name.to_owned(),
-        _ if symbol.contains("ring_core") => "ring (C and assembly)".to_owned(),
-        _ if symbol.contains("::") => "(generics of several)".to_owned(),
-        _ => "C library and start".to_owned(),
-    }
+    let Some((before, _)) = symbol.split_once("::") else {
+        return "C and assembly, of ring and of the C library".to_owned();
+    };
+    let is_of_a_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    before.rsplit(|c| !is_of_a_name(c)).next().unwrap_or(before).to_owned()
 }

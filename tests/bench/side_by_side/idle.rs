@@ -18,7 +18,7 @@ use crate::report::{Goal, Report, number, spread};
 use crate::{OWN_BINARY, Plan, process};
 
 /// How long system calls are counted: the counting slows it down, so nothing else is measured meanwhile.
-const TRACED: Duration = Duration::from_secs(30);
+const TRACED: Duration = Duration::from_secs(10);
 const STARTS: usize = 10;
 
 pub fn measure(plan: &Plan, report: &mut Report) {

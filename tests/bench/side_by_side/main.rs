@@ -31,7 +31,7 @@ const OWN_BINARY: &str = env!("CARGO_BIN_EXE_spot-guard");
 pub struct Plan {
     /// Pods on the node.
     sizes: Vec<usize>,
-    /// Of each race.
+    /// Of each race that does not take long.
     runs: usize,
     /// How many polls are made at full speed.
     polls: usize,
@@ -48,12 +48,12 @@ type Part = (&'static str, fn(&Plan, &mut Report));
 
 const PARTS: [Part; 7] = [
     ("races", races::plain),
-    ("delayed", races::delayed),
-    ("throttled", races::throttled),
     ("idle", idle::measure),
     ("growth", growth::measure),
     ("hooks", hooks::measure),
     ("binary", crates::measure),
+    ("throttled", races::throttled),
+    ("delayed", races::delayed),
 ];
 
 fn main() {
@@ -89,7 +89,7 @@ impl Plan {
             polls: set("polls").map_or(10_000, number),
             // The keeper's first round comes after 60 s: an idle daemon's memory is that after it.
             warm: Duration::from_secs(seconds + 5),
-            watched: Duration::from_secs(seconds * 2),
+            watched: Duration::from_secs(seconds),
             unstripped: set("unstripped").map(PathBuf::from),
         }
     }

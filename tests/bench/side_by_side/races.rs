@@ -6,9 +6,13 @@ use crate::Plan;
 use crate::contender::Contender;
 use crate::race::{Race, Way, run};
 use crate::report::{Goal, Report, median, spread};
+use crate::shell;
 
 /// With a delay, each way.
 const FAR: Duration = Duration::from_millis(500);
+
+/// The most pods with which it is raced where that takes long.
+const FEW: usize = 110;
 
 const HEAD: [&str; 9] = [
     "pods, who",
@@ -34,14 +38,21 @@ pub fn plain(plan: &Plan, report: &mut Report) {
         "From the notice to the last pod gone",
         "Since the notice was served by IMDS, as the API server's audit log has it: median (least–most). The limit keeps \
          64 warm connections, polls every 5 ms, lists the pods when the notice comes and evicts all at once; it keeps no \
-         record and knows no deadline. The shell polls each second, then runs kubectl drain, and sets no label. A pod \
-         takes 5 s to stop. Bytes are counted, with TLS, in one race more, through a proxy.",
+         record and knows no deadline. The shell polls each second, then runs kubectl drain, and sets no label; it is \
+         raced once and with few pods, since kubectl takes its time. A pod takes 5 s to stop. Bytes are counted, with TLS, \
+         in one race more, through a proxy.",
     );
-    let mut fields = race(plan, &plan.sizes, &Contender::all(), Way::Direct);
-    for field in &mut fields {
-        let counted = run(field.contender, field.pods, Way::Proxy(Duration::ZERO));
-        field.races.iter_mut().for_each(|race| race.bytes = counted.bytes);
+    let few: Vec<usize> = plan.sizes.iter().copied().filter(|pods| *pods <= FEW).collect();
+    let mut fields = race(plan.runs, &plan.sizes, &[Contender::SpotGuard, Contender::Limit], Way::Direct);
+    if shell::is_possible() {
+        fields.extend(race(1, &few, &[Contender::Shell], Way::Direct));
     }
+    let counted = few.last().copied();
+    for field in fields.iter_mut().filter(|field| Some(field.pods) == counted) {
+        let bytes = run(field.contender, field.pods, Way::Proxy(Duration::ZERO)).bytes;
+        field.races.iter_mut().for_each(|race| race.bytes = bytes);
+    }
+    fields.sort_by_key(|field| field.pods);
     table(report, &fields);
     let mut goals = times_the_limit(&fields, 1.5);
     for field in fields.iter().filter(|field| field.contender == Contender::SpotGuard) {
@@ -57,9 +68,10 @@ pub fn plain(plan: &Plan, report: &mut Report) {
 pub fn delayed(plan: &Plan, report: &mut Report) {
     report.heading(
         "With half a second of delay each way",
-        "The same through a proxy that holds back all between contender and API server for half a second, each way.",
+        "The same, raced once, through a proxy that holds back all between contender and API server for half a second, \
+         each way.",
     );
-    let fields = race(plan, &plan.sizes, &[Contender::SpotGuard, Contender::Limit], Way::Proxy(FAR));
+    let fields = race(1, &plan.sizes, &[Contender::SpotGuard, Contender::Limit], Way::Proxy(FAR));
     table(report, &fields);
     let mut goals = times_the_limit(&fields, 2.0);
     goals.extend(fields.iter().filter_map(|field| field.memory_goal(10.0)));
@@ -69,20 +81,21 @@ pub fn delayed(plan: &Plan, report: &mut Report) {
 pub fn throttled(plan: &Plan, report: &mut Report) {
     report.heading(
         "With an API server that throttles",
-        "The same where priority and fairness gives the node one share of concurrency, and 429 for what is more. The \
-         limit asks again after 50 ms, whatever it is told.",
+        "The same, raced once and with few pods, where priority and fairness gives the node one share of concurrency, and \
+         429 for what is more. The limit asks again after 50 ms, whatever it is told.",
     );
-    let fields = race(plan, &plan.sizes, &[Contender::SpotGuard, Contender::Limit], Way::Throttled);
+    let few: Vec<usize> = plan.sizes.iter().copied().filter(|pods| *pods <= FEW).collect();
+    let fields = race(1, &few, &[Contender::SpotGuard, Contender::Limit], Way::Throttled);
     table(report, &fields);
 }
 
 /// The contenders in turn, so that what else the machine does is shared among them.
-fn race(plan: &Plan, sizes: &[usize], contenders: &[Contender], way: Way) -> Vec<Field> {
+fn race(runs: usize, sizes: &[usize], contenders: &[Contender], way: Way) -> Vec<Field> {
     let mut fields = Vec::new();
     for &pods in sizes {
         let first = fields.len();
         fields.extend(contenders.iter().map(|&contender| Field { pods, contender, races: Vec::new() }));
-        for _ in 0..plan.runs {
+        for _ in 0..runs {
             for field in &mut fields[first..] {
                 let race = run(field.contender, pods, way);
                 eprintln!("{pods} pods, {}: {race:.1?}", field.contender.name());
