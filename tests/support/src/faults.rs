@@ -302,15 +302,13 @@ fn write(mut to: TcpStream, take: &Receiver<(Instant, Vec<u8>)>, way: &Way) {
         answered += bytes.len();
         let cut = way.shared.state().cut_after.filter(|limit| way.answers && answered > *limit);
         let whole = cut.map_or(bytes.len(), |limit| bytes.len().saturating_sub(answered - limit));
+        way.shared.state().passed += whole;
         if to.write_all(&bytes[..whole]).is_err() {
             break;
         }
-        let mut state = way.shared.state();
-        state.passed += whole;
         if way.answers {
-            state.last_answer = Some(OffsetDateTime::now_utc());
+            way.shared.state().last_answer = Some(OffsetDateTime::now_utc());
         }
-        drop(state);
         if cut.is_some() {
             return reset(&to);
         }
@@ -358,6 +356,7 @@ mod tests {
         let connect = || TcpStream::connect(faults.address);
         let mut stream = connect().unwrap();
         assert_eq!(say(&mut stream, b"hello", second).unwrap(), b"hello");
+        assert_eq!(faults.passed(), 10);
 
         faults.hang();
         assert!(say(&mut stream, b"quiet", Duration::from_millis(100)).is_err());
