@@ -3,7 +3,8 @@
 //! The release polls every 200 ms at the fastest, so that process runs the code of its poll without a pause, as the
 //! compiler and the C library of this machine have it. The release is watched at 200 ms for as long as that takes.
 
-use std::process::{Command, Stdio};
+use std::io;
+use std::process::{Command, Stdio, exit};
 use std::time::Duration;
 
 use spot_guard::config;
@@ -31,7 +32,7 @@ pub fn measure(plan: &Plan, report: &mut Report) {
     let guard = guard.start();
     let program = std::env::current_exe().expect("this program");
     let mut polling = Command::new(program);
-    polling.args([ONLY_POLL, &own.endpoint()]).stdin(Stdio::null());
+    polling.args([ONLY_POLL, &own.endpoint()]).stdin(Stdio::piped());
     let mut polling = polling.spawn().expect("run this program");
 
     assert!(release.wait_requests(10, PATIENCE) && own.wait_requests(WARM, PATIENCE), "nothing is polled");
@@ -41,7 +42,7 @@ pub fn measure(plan: &Plan, report: &mut Report) {
     let release_first = release.log().len();
     assert!(own.wait_requests(WARM + plan.polls, PATIENCE), "the polls take too long");
     let (after, release_after) = (resident(polling.id()), resident(pid));
-    polling.kill().expect("end the process that polls");
+    drop(polling.stdin.take());
     polling.wait().expect("wait for it");
 
     let row = |what: &str, requests: usize, before: f64, after: f64| {
@@ -56,7 +57,7 @@ pub fn measure(plan: &Plan, report: &mut Report) {
     );
 }
 
-/// What the process of its own does.
+/// What the process of its own does, until its standard input ends, as it does with this program.
 pub fn only_poll(endpoint: &str) -> ! {
     let poll_interval = Duration::ZERO;
     let settings = config::Imds {
@@ -67,7 +68,6 @@ pub fn only_poll(endpoint: &str) -> ! {
         timeout: Duration::from_secs(1),
     };
     let _poll = spot_guard::imds::poll(&settings, |_| {}).expect("a thread that polls");
-    loop {
-        std::thread::park();
-    }
+    let _ = io::copy(&mut io::stdin(), &mut io::sink());
+    exit(0)
 }
