@@ -71,14 +71,16 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// The median, with the least and the most: `12 (10–15)`.
+/// The median, with the least and the most where they differ: `12 (10–15)`.
 pub fn spread(values: Vec<f64>) -> String {
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);
     let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    match values.len() {
-        0 => "–".to_owned(),
-        1 => number(least),
-        _ => format!("{} ({}–{})", number(median(values)), number(least), number(most)),
+    if values.is_empty() {
+        "–".to_owned()
+    } else if least == most {
+        number(least)
+    } else {
+        format!("{} ({}–{})", number(median(values)), number(least), number(most))
     }
 }
 
