@@ -18,14 +18,17 @@ phases     := notice during pre-drain local-drain post-drain uncordon
 # Tests wait most of the time, for windows of half a minute: many at once, however few processors there are.
 export RUST_TEST_THREADS ?= 8
 
+# How many pods are on the node that `make bench` drains.
+SIZES ?= 10,110
+
 # What `make install` installs.
 BINARY ?= $(target_dir)/$(musl)/release/spot-guard
 share  := /usr/share
 # Where zsh looks on Debian; /usr/share/zsh/site-functions elsewhere.
 zsh_functions ?= $(share)/zsh/vendor-completions
 
-.PHONY: help build release dist install generated demo check test test-all simulate figures connections soak fuzz mutants \
-	pictures clean
+.PHONY: help build release dist install generated demo check test test-all simulate figures bench connections soak fuzz \
+	mutants pictures clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | column -t -s $$'\t'
@@ -110,6 +113,11 @@ simulate: ## WORLDS (20000) made-up worlds from seed FROM (0) on against the bes
 figures: release ## measure size, memory, CPU and latencies of the release
 	cargo build --locked --workspace --bins
 	tests/really cargo bench --locked --profile dev --bench figures
+
+bench: release ## spot-guard beside the limit and beside kubectl drain, RUNS (3) races at each of SIZES (10,110) pods; POLLS (10000)
+	CARGO_PROFILE_RELEASE_STRIP=none CARGO_TARGET_DIR=$(target_dir)/bench/unstripped packaging/build-release
+	tests/really cargo bench --locked --profile measured --bench side_by_side -- sizes=$(SIZES) runs=$(or $(RUNS),3) \
+		polls=$(or $(POLLS),10000) unstripped=$(target_dir)/bench/unstripped/$(musl)/release/spot-guard $(ONLY)
 
 connections: release ## count the requests that fail when a node with nginx or haproxy is taken, in RUNS (3) of each way; as root, 40 minutes
 	cargo build --locked --workspace --bins

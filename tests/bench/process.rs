@@ -8,10 +8,14 @@ use nix::unistd::Pid;
 
 /// A line of `/proc/PID/status` that is in kibibytes: `VmRSS` (memory now), `VmHWM` (the most it ever was).
 pub fn kibibytes(pid: u32, name: &str) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the daemon runs");
-    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    let number = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok());
-    number.unwrap_or_else(|| panic!("no {name} in /proc/{pid}/status"))
+    kibibytes_while_it_runs(pid, name).unwrap_or_else(|| panic!("no {name} in /proc/{pid}/status"))
+}
+
+/// The same of a process that may have ended.
+pub fn kibibytes_while_it_runs(pid: u32, name: &str) -> Option<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    line.trim().trim_end_matches(" kB").parse().ok()
 }
 
 /// The processor time that it has used so far, to the nanosecond (`utime` and `stime` of `/proc/PID/stat` count

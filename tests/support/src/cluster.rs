@@ -48,6 +48,8 @@ pub struct Audited {
     pub at: OffsetDateTime,
     /// When it had been answered.
     pub answered: OffsetDateTime,
+    /// Who asked.
+    pub user: String,
     pub verb: String,
     /// With the subresource: `pods/eviction`; empty outside objects.
     pub resource: String,
@@ -286,9 +288,18 @@ impl Cluster {
 
     /// Follows what this node's credentials ask for from now on.
     pub fn audit_tail(&self, node: &TestNode) -> AuditTail {
+        self.audit_tail_with(user(node))
+    }
+
+    /// Follows what anyone asks for from now on that names this node or is in its namespace.
+    pub fn audit_tail_of_all(&self, node: &TestNode) -> AuditTail {
+        self.audit_tail_with(node.name.clone())
+    }
+
+    fn audit_tail_with(&self, text: String) -> AuditTail {
         let mut log = File::open(&self.inner.audit).expect("the audit log");
         log.seek(SeekFrom::End(0)).expect("the end of the audit log");
-        AuditTail { log, user: user(node), begun: Vec::new() }
+        AuditTail { log, text, begun: Vec::new() }
     }
 
     /// What this node's credentials asked for so far, in the order of arrival. A watch is there when it has ended.
@@ -302,10 +313,11 @@ impl Cluster {
     }
 }
 
-/// The audit log as it grows, for one node's credentials.
+/// The audit log as it grows.
 pub struct AuditTail {
     log: File,
-    user: String,
+    /// Only lines with this text count.
+    text: String,
     /// A line that is not whole yet.
     begun: Vec<u8>,
 }
@@ -317,7 +329,7 @@ impl AuditTail {
         let whole = self.begun.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let text: Vec<u8> = self.begun.drain(..whole).collect();
         let text = String::from_utf8_lossy(&text);
-        let lines = text.lines().filter(|line| line.contains(&self.user));
+        let lines = text.lines().filter(|line| line.contains(&self.text));
         lines.filter_map(|line| Audited::of(&serde_json::from_str(line).ok()?)).collect()
     }
 }
@@ -333,6 +345,7 @@ impl Audited {
         Some(Audited {
             at: time("/requestReceivedTimestamp")?,
             answered: time("/stageTimestamp")?,
+            user: text("/user/username"),
             verb: text("/verb"),
             resource: if sub.is_empty() { resource } else { format!("{resource}/{sub}") },
             namespace: text("/objectRef/namespace"),

@@ -56,6 +56,8 @@ struct State {
     /// So many connections, the first, hang whatever the mode.
     dead: usize,
     last_answer: Option<OffsetDateTime>,
+    /// How many bytes were passed on, both ways together.
+    passed: usize,
 }
 
 impl Faults {
@@ -159,6 +161,11 @@ impl Faults {
     /// When an answer was passed on for the last time.
     pub fn last_answer(&self) -> Option<OffsetDateTime> {
         self.shared.state().last_answer
+    }
+
+    /// How many bytes were passed on so far, both ways together.
+    pub fn passed(&self) -> usize {
+        self.shared.state().passed
     }
 
     fn set(&self, mode: Mode) {
@@ -295,6 +302,7 @@ fn write(mut to: TcpStream, take: &Receiver<(Instant, Vec<u8>)>, way: &Way) {
         answered += bytes.len();
         let cut = way.shared.state().cut_after.filter(|limit| way.answers && answered > *limit);
         let whole = cut.map_or(bytes.len(), |limit| bytes.len().saturating_sub(answered - limit));
+        way.shared.state().passed += whole;
         if to.write_all(&bytes[..whole]).is_err() {
             break;
         }
@@ -348,6 +356,7 @@ mod tests {
         let connect = || TcpStream::connect(faults.address);
         let mut stream = connect().unwrap();
         assert_eq!(say(&mut stream, b"hello", second).unwrap(), b"hello");
+        assert_eq!(faults.passed(), 10);
 
         faults.hang();
         assert!(say(&mut stream, b"quiet", Duration::from_millis(100)).is_err());

@@ -69,7 +69,12 @@ impl<'a> Kubeconfigs<'a> {
 
     /// An administrator's, who may do everything.
     pub fn administrator(&self) -> PathBuf {
-        let identity = self.cluster.authority().client("operator", "system:masters", Duration::from_secs(86400));
+        self.administrator_named("operator")
+    }
+
+    /// An administrator's, whom the audit log has under this name.
+    pub fn administrator_named(&self, user: &str) -> PathBuf {
+        let identity = self.cluster.authority().client(user, "system:masters", Duration::from_secs(86400));
         let (certificate, key) = (encode(&identity.certificate_pem), encode(&identity.key_pem));
         self.write(&self.inline_ca(), &format!("client-certificate-data: {certificate}\n    client-key-data: {key}"))
     }
