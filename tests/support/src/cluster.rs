@@ -48,6 +48,8 @@ pub struct Audited {
     pub at: OffsetDateTime,
     /// When it had been answered.
     pub answered: OffsetDateTime,
+    /// Whose credentials asked: `system:node:NAME`, `admin`.
+    pub user: String,
     pub verb: String,
     /// With the subresource: `pods/eviction`; empty outside objects.
     pub resource: String,
@@ -286,9 +288,18 @@ impl Cluster {
 
     /// Follows what this node's credentials ask for from now on.
     pub fn audit_tail(&self, node: &TestNode) -> AuditTail {
+        self.audit_tail_with(user(node))
+    }
+
+    /// Follows what all ask for from now on.
+    pub fn audit_tail_of_all(&self) -> AuditTail {
+        self.audit_tail_with(String::new())
+    }
+
+    fn audit_tail_with(&self, user: String) -> AuditTail {
         let mut log = File::open(&self.inner.audit).expect("the audit log");
         log.seek(SeekFrom::End(0)).expect("the end of the audit log");
-        AuditTail { log, user: user(node), begun: Vec::new() }
+        AuditTail { log, user, begun: Vec::new() }
     }
 
     /// What this node's credentials asked for so far, in the order of arrival. A watch is there when it has ended.
@@ -302,9 +313,10 @@ impl Cluster {
     }
 }
 
-/// The audit log as it grows, for one node's credentials.
+/// The audit log as it grows.
 pub struct AuditTail {
     log: File,
+    /// What a line must have in it: one node's credentials, or nothing.
     user: String,
     /// A line that is not whole yet.
     begun: Vec<u8>,
@@ -333,6 +345,7 @@ impl Audited {
         Some(Audited {
             at: time("/requestReceivedTimestamp")?,
             answered: time("/stageTimestamp")?,
+            user: text("/user/username"),
             verb: text("/verb"),
             resource: if sub.is_empty() { resource } else { format!("{resource}/{sub}") },
             namespace: text("/objectRef/namespace"),
