@@ -88,6 +88,8 @@ pub struct Ends {
     pub peak: f64,
     /// The processor time of all, in seconds.
     pub cpu: f64,
+    /// How many took an API server that was slow for one that is silent.
+    pub silent: usize,
 }
 
 impl Daemons {
@@ -118,7 +120,8 @@ impl Daemons {
             gave_up.extend(what_is_wrong(&record, pods));
         }
         let peaks = self.0.iter().map(|guard| process::kibibytes(pid(guard), "VmHWM") / 1024.0);
-        Ends { gave_up, peak: peaks.fold(0.0, f64::max), cpu: self.cpu() }
+        let silent = self.0.iter().filter(|guard| !guard.lines_with("the API server is silent").is_empty()).count();
+        Ends { gave_up, peak: peaks.fold(0.0, f64::max), cpu: self.cpu(), silent }
     }
 
     /// The processor time that all have used so far, in seconds.

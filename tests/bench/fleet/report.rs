@@ -28,7 +28,7 @@ const COLUMNS: [&str; 14] = [
     "most waiting, executing",
     "wait on average, at most, s",
     "CPU of API server, etcd, s",
-    "CPU of the daemons, s; most memory of one, MiB",
+    "CPU of the daemons, s; most memory of one, MiB; took a slow API server for a silent one",
     "gave up",
 ];
 
@@ -83,6 +83,10 @@ impl Round {
         let seconds = |value: f64| if value.is_nan() { String::new() } else { format!("{value:.2}") };
         let (median, longest) = (asked.took.get(asked.took.len() / 2), asked.took.last());
         let took = |value: Option<&f64>| value.copied().map_or(String::new(), seconds);
+        let of_daemons = match self.way {
+            Way::SpotGuard => format!("{:.1}; {:.2}; {}", ends.cpu, ends.peak, ends.silent),
+            Way::Limit | Way::Naive => String::new(),
+        };
         let cells = [
             format!("{:?}", self.way),
             seconds(asked.cordoned),
@@ -96,7 +100,7 @@ impl Round {
             format!("{}, {}", peak.waiting, peak.executing),
             format!("{:.3}, {}", load.waited, load.waited_at_most),
             format!("{:.1}, {:.1}", load.api_server, load.etcd),
-            if self.way == Way::SpotGuard { format!("{:.1}; {:.2}", ends.cpu, ends.peak) } else { String::new() },
+            of_daemons,
             format!("{}", ends.gave_up.len()),
         ];
         format!("| {} |", cells.join(" | "))
