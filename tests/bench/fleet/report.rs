@@ -137,8 +137,10 @@ pub fn head(size: Size) -> String {
 /// Writes the report; what it says beneath the table.
 pub fn write(machine: &str, size: Size, rounds: &[Round]) -> String {
     let rows: String = rounds.iter().map(|round| round.row() + "\n").collect();
-    let gave_up: String =
-        rounds.iter().flat_map(|round| &round.ends.gave_up).map(|line| format!("- gave up: {line}\n")).collect();
+    let gave_up: String = rounds
+        .iter()
+        .flat_map(|round| round.ends.gave_up.iter().map(|line| format!("- {:?} gave up: {line}\n", round.way)))
+        .collect();
     let verdict = format!(
         "{}{}{gave_up}",
         against_the_limit("last pod asked", rounds, |asked| asked.last),
