@@ -1,5 +1,6 @@
 //! What is written of all rounds: a table, and what follows from it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -51,6 +52,8 @@ pub struct Asked {
     took: Vec<f64>,
     /// Of nodes, and an administrator's evictions.
     requests: usize,
+    /// How many of each kind, with their status; a watch once it has ended.
+    kinds: BTreeMap<String, usize>,
 }
 
 impl Asked {
@@ -66,18 +69,31 @@ impl Asked {
         let mut took: Vec<f64> =
             audit.iter().filter(asks).map(|request| (request.answered - request.at).as_seconds_f64()).collect();
         took.sort_by(f64::total_cmp);
+        let mut kinds = BTreeMap::new();
+        for request in audit.iter().filter(|request| by_node(request) || request.resource == "pods/eviction") {
+            *kinds.entry(format!("{} {}", request.what(), request.code)).or_default() += 1;
+        }
         Asked {
             cordoned: last(&|request| request.what() == "patch nodes" && request.code == 200 && by_node(request)),
             first: audit.iter().filter(asks).map(answered).fold(f64::NAN, f64::min),
             last: last(&asks),
             gone: last(&|request| request.what() == "delete pods" && request.code == 200 && !by_node(request)),
             took,
-            requests: audit.iter().filter(|r| by_node(r) || r.resource == "pods/eviction").count(),
+            requests: kinds.values().sum(),
+            kinds,
         }
     }
 }
 
 impl Round {
+    /// What was asked, the most frequent first.
+    fn kinds(&self) -> String {
+        let mut kinds: Vec<_> = self.asked.kinds.iter().collect();
+        kinds.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        let kinds: Vec<String> = kinds.into_iter().map(|(kind, count)| format!("{count} × {kind}")).collect();
+        format!("- {:?} asked: {}\n", self.way, kinds.join(", "))
+    }
+
     pub fn row(&self) -> String {
         let Round { asked, load, peak, ends, .. } = self;
         let seconds = |value: f64| if value.is_nan() { String::new() } else { format!("{value:.2}") };
@@ -141,8 +157,9 @@ pub fn write(machine: &str, size: Size, rounds: &[Round]) -> String {
         .iter()
         .flat_map(|round| round.ends.gave_up.iter().map(|line| format!("- {:?} gave up: {line}\n", round.way)))
         .collect();
+    let kinds: String = rounds.iter().map(Round::kinds).collect();
     let verdict = format!(
-        "{}{}{gave_up}",
+        "{}{}{kinds}{gave_up}",
         against_the_limit("last pod asked", rounds, |asked| asked.last),
         against_the_limit("last pod gone", rounds, |asked| asked.gone),
     );
