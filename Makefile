@@ -27,8 +27,8 @@ share  := /usr/share
 # Where zsh looks on Debian; /usr/share/zsh/site-functions elsewhere.
 zsh_functions ?= $(share)/zsh/vendor-completions
 
-.PHONY: help build release dist install generated demo check test test-all simulate figures bench connections soak fuzz \
-	mutants pictures clean
+.PHONY: help build release dist install generated demo check test test-all simulate figures bench bench-fleet connections \
+	soak fuzz mutants pictures clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | column -t -s $$'\t'
@@ -122,6 +122,9 @@ bench: release ## spot-guard beside the limit and beside kubectl drain, RUNS (3)
 connections: release ## count the requests that fail when a node with nginx or haproxy is taken, in RUNS (3) of each way; as root, 40 minutes
 	cargo build --locked --workspace --bins
 	tests/really cargo bench --locked --profile dev --bench connections -- $(or $(RUNS),3)
+
+bench-fleet: release ## NODES (200) nodes with PODS (30) pods are taken in the same second, RUNS (2) of each way: target/bench/fleet.md
+	tests/really cargo bench --locked --profile fleet --bench fleet -- $(or $(NODES),200) $(or $(PODS),30) $(or $(RUNS),2)
 
 soak: release ## MINUTES (60) beside everything that fails, in turn: does the daemon recover, and stay as small as it was?
 	cargo build --locked --workspace --bins

@@ -57,7 +57,7 @@ pub fn run(contender: Contender, pods: usize, way: Way) -> Race {
     world.faults.delay(delay);
     let mut running = contender.start(&world, &server, delay * 2);
 
-    let mut log = world.cluster.audit_tail_of_all(&world.node);
+    let mut log = world.cluster.audit_tail_about(&world.node);
     let passed = world.faults.passed();
     world.imds.interrupt("terminate", WINDOW);
     let served = world.imds.wait_served(SPOT, WINDOW).expect("the notice is served");

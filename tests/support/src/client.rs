@@ -75,11 +75,24 @@ impl Client {
     /// # Panics
     /// Where no answer comes.
     pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
-        let mut response = self.send(method, path, headers, body);
-        let text = response.body_mut().with_config().limit(64 << 20).read_to_string();
-        let text = text.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+        self.try_request(method, path, headers, body).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    /// Sends one request; `body` `Null` is none.
+    ///
+    /// # Errors
+    /// Where no answer comes.
+    pub fn try_request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> Result<Answer, ureq::Error> {
+        let mut response = self.try_send(method, path, headers, body)?;
+        let text = response.body_mut().with_config().limit(64 << 20).read_to_string()?;
         let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        Answer { status: response.status().as_u16(), body }
+        Ok(Answer { status: response.status().as_u16(), body })
     }
 
     pub fn get(&self, path: &str) -> Answer {
@@ -112,10 +125,6 @@ impl Client {
             }
         }
         Some(status)
-    }
-
-    fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> http::Response<ureq::Body> {
-        self.try_send(method, path, headers, body).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
 
     fn try_send(

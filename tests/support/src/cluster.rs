@@ -48,7 +48,7 @@ pub struct Audited {
     pub at: OffsetDateTime,
     /// When it had been answered.
     pub answered: OffsetDateTime,
-    /// Who asked.
+    /// Whose credentials asked: `system:node:NAME`, `admin`.
     pub user: String,
     pub verb: String,
     /// With the subresource: `pods/eviction`; empty outside objects.
@@ -292,8 +292,13 @@ impl Cluster {
     }
 
     /// Follows what anyone asks for from now on that names this node or is in its namespace.
-    pub fn audit_tail_of_all(&self, node: &TestNode) -> AuditTail {
+    pub fn audit_tail_about(&self, node: &TestNode) -> AuditTail {
         self.audit_tail_with(node.name.clone())
+    }
+
+    /// Follows what all ask for from now on.
+    pub fn audit_tail_of_all(&self) -> AuditTail {
+        self.audit_tail_with(String::new())
     }
 
     fn audit_tail_with(&self, text: String) -> AuditTail {

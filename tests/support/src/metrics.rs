@@ -32,11 +32,20 @@ impl Metrics {
     /// # Panics
     /// When there are several.
     pub fn get(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
-        let has = |written: &str| labels.iter().all(|(label, value)| written.contains(&format!("{label}=\"{value}\"")));
-        let mut found = self.series.iter().filter(|((of, written), _)| of == name && has(written));
-        let value = found.next().map(|(_, value)| *value);
+        let mut found = self.all(name, labels);
+        let value = found.next();
         assert!(found.next().is_none(), "several of {name} {labels:?}: {:#?}", self.series);
         value
+    }
+
+    /// The sum of all series of that name which have all these labels.
+    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        self.all(name, labels).sum()
+    }
+
+    fn all(&self, name: &str, labels: &[(&str, &str)]) -> impl Iterator<Item = f64> {
+        let has = |written: &str| labels.iter().all(|(label, value)| written.contains(&format!("{label}=\"{value}\"")));
+        self.series.iter().filter(move |((of, written), _)| of == name && has(written)).map(|(_, value)| *value)
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
