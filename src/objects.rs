@@ -91,6 +91,14 @@ pub struct Refusal {
     pub retry_after: Option<Duration>,
 }
 
+impl Refusal {
+    /// The API server has more to do than it takes on. The other 429 is a closed budget's, which stands in its causes
+    /// (kubernetes/kubernetes `pkg/registry/core/pod/storage/eviction.go`).
+    pub fn is_overload(&self) -> bool {
+        self.status == 429 && self.causes.is_empty()
+    }
+}
+
 /// How things stand with the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {

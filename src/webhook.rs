@@ -138,7 +138,7 @@ fn agent(client: Option<Arc<ClientConfig>>, proxy: Option<Proxy>, limit: Duratio
         .timeout_global(Some(limit))
         .timeout_connect(Some(CONNECT.min(limit)))
         .build();
-    let secured = Secured { client, name: None, pace: None };
+    let secured = Secured { client, name: None, pace: None, reached: Arc::default() };
     let connector = ().chain(ConnectProxyConnector::default()).chain(Narrow::default()).chain(secured);
     Agent::with_parts(config, connector, DefaultResolver::default())
 }

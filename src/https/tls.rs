@@ -5,6 +5,7 @@
 use std::fmt;
 use std::io::{Read, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustls::client::Resumption;
@@ -178,6 +179,8 @@ pub struct Secured {
     /// A read of a body (not of its header) gives [`Timeout::PerRead`] after this time; reading can then go on. It
     /// works where the agent's `timeout_recv_body` is set.
     pub pace: Option<Duration>,
+    /// Set once a connection came about.
+    pub reached: Arc<AtomicBool>,
 }
 
 impl<In: Transport> Connector<In> for Secured {
@@ -195,6 +198,7 @@ impl<In: Transport> Connector<In> for Secured {
             }
             _ => Either::A(transport),
         };
+        self.reached.store(true, Ordering::Relaxed);
         Ok(Some(Paced { transport, pace: self.pace }))
     }
 }

@@ -120,6 +120,11 @@ impl Api {
         Arc::new(Api::new(self.client.afresh(), self.node_name.clone(), self.dry_run))
     }
 
+    /// Whether one of its own connections came about.
+    pub fn was_reached(&self) -> bool {
+        self.client.was_reached()
+    }
+
     /// The own node.
     pub fn read_node(&self) -> Result<Node, Answer> {
         self.client.read::<WireNode>(&Request::get(self.node_path())).map(Node::from)

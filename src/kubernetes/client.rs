@@ -3,6 +3,7 @@
 //! Knows HTTP, the Status object, and when a request is worth repeating at once. Knows no path of the API.
 
 use std::io::{self, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub struct Client {
     line: Mutex<Line>,
     /// How many clients for the same link came before this one.
     turn: usize,
+    /// One of its connections came about.
+    reached: Arc<AtomicBool>,
 }
 
 /// The agent that holds the connections, which of this client's agents it is, and the number of the keys that the
@@ -77,8 +80,18 @@ impl Client {
     fn of_turn(link: Arc<Link>, turn: usize) -> Client {
         // The number before the agent: keys that change in between only lead to one agent more.
         let number = link.hold().number;
-        let line = Line { agent: link.agent(turn), which: 0, number };
-        Client { link, line: Mutex::new(line), turn }
+        let reached: Arc<AtomicBool> = Arc::default();
+        let line = Line { agent: link.agent(turn, reached.clone()), which: 0, number };
+        Client { link, line: Mutex::new(line), turn, reached }
+    }
+
+    /// Whether a connection of its own came about.
+    pub fn was_reached(&self) -> bool {
+        self.reached.load(Ordering::Relaxed)
+    }
+
+    fn agent(&self) -> Agent {
+        self.link.agent(self.turn, self.reached.clone())
     }
 
     /// The same link over new connections, which begin with another of the server's addresses.
@@ -140,7 +153,7 @@ impl Client {
         let mut renewed = false;
         loop {
             let number = self.link.hold().number;
-            let agent = self.link.streaming_agent(self.turn);
+            let agent = self.link.streaming_agent(self.turn, self.reached.clone());
             match self.attempt(&agent, request, "application/json") {
                 Ok(response) if response.status() == StatusCode::UNAUTHORIZED && !renewed => {
                     renewed = true;
@@ -183,7 +196,7 @@ impl Client {
         let number = self.link.hold().number;
         let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
         if line.number != number {
-            *line = Line { agent: self.link.agent(self.turn), which: line.which.wrapping_add(1), number };
+            *line = Line { agent: self.agent(), which: line.which.wrapping_add(1), number };
         }
         line.clone()
     }
@@ -192,7 +205,7 @@ impl Client {
     fn leave(&self, broken: &Line) {
         let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
         if line.which == broken.which {
-            line.agent = self.link.agent(self.turn);
+            line.agent = self.agent();
             line.which = line.which.wrapping_add(1);
         }
     }

@@ -217,17 +217,18 @@ impl Link {
         self.ring.read().unwrap_or_else(PoisonError::into_inner).keys.expires
     }
 
-    /// An agent with the present client certificate and no connection yet. `skip`: see [`Remembered`].
-    pub fn agent(&self, skip: usize) -> Agent {
-        self.build(skip, None, ANSWER)
+    /// An agent with the present client certificate and no connection yet; the first sets `reached`. `skip`: see
+    /// [`Remembered`].
+    pub fn agent(&self, skip: usize, reached: Arc<AtomicBool>) -> Agent {
+        self.build(skip, None, ANSWER, reached)
     }
 
     /// An agent for one stream, whose reads come back after [`PACE`] at the latest.
-    pub fn streaming_agent(&self, skip: usize) -> Agent {
-        self.build(skip, Some(PACE), STREAM)
+    pub fn streaming_agent(&self, skip: usize, reached: Arc<AtomicBool>) -> Agent {
+        self.build(skip, Some(PACE), STREAM, reached)
     }
 
-    fn build(&self, skip: usize, pace: Option<Duration>, body: Duration) -> Agent {
+    fn build(&self, skip: usize, pace: Option<Duration>, body: Duration, reached: Arc<AtomicBool>) -> Agent {
         let client = self.ring.read().unwrap_or_else(PoisonError::into_inner).keys.tls.clone();
         // No timeout that covers more than one step: ureq would start a thread for each look-up.
         let config = Config::builder()
@@ -253,6 +254,7 @@ impl Link {
                 client,
                 name: self.tls_server_name.clone(),
                 pace,
+                reached,
             });
         Agent::with_parts(config, connector, Remembered { addresses: self.addresses.clone(), skip })
     }

@@ -227,6 +227,7 @@ impl Run {
             match action {
                 Action::FindHooks => self.world.tells(Event::HooksFound(self.found.hooks.clone()), now),
                 Action::Request { number, request, afresh } => self.ask(number, request, afresh),
+                Action::GoOnAfresh => self.requests.go_on_afresh(),
                 Action::EndWatch { number } => {
                     self.world.forgets(number);
                     self.requests.end_watch(number);

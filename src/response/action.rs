@@ -15,13 +15,14 @@ use crate::record::{Record, Stage};
 pub enum Action {
     /// Look for hooks and answer with [`super::Event::HooksFound`].
     FindHooks,
-    /// Send a request to the API server. `afresh`: over a new connection, and all that follow too, because the old
-    /// ones may be dead.
+    /// Send a request to the API server. `afresh`: over a new connection, because the old ones may be dead.
     Request {
         number: u64,
         request: Request,
         afresh: bool,
     },
+    /// The old connections are dead: what follows goes over the latest new ones.
+    GoOnAfresh,
     /// The watch of that number is of no more use.
     EndWatch {
         number: u64,

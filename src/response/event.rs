@@ -28,6 +28,8 @@ pub enum Event {
     Instance(Instance),
     /// How things stand with the cluster.
     Standing(Standing),
+    /// One of the new connections that a silence asked for came about: the API server lives.
+    Reached,
     HooksFound(Vec<Hook>),
     /// A request to the API server has ended; `uid` names the pod that was asked, if one was.
     Answered {

@@ -17,6 +17,7 @@ pub mod plan;
 mod pod_work;
 mod revisions;
 mod running;
+mod slots;
 mod tell;
 mod turn;
 mod volumes;

@@ -95,13 +95,6 @@ pub fn turn(critical: bool, force_time: Moment, now: Moment) -> (bool, Moment) {
     (critical && force_time > now + CRITICAL_LEAD, force_time)
 }
 
-/// How many requests may be under way at once: 16 keep a quick API server busy. Where an answer takes longer than
-/// 100 ms, so many more that as many pods are asked in a second all the same; 40 at most, as each takes 85 KiB.
-pub fn slots(an_answer_takes: Duration) -> usize {
-    let enough = an_answer_takes.as_millis() * 16 / 100;
-    usize::try_from(enough).unwrap_or(40).clamp(16, 40)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,12 +143,6 @@ mod tests {
         assert_eq!(fitted(0, 0), 1);
         assert_eq!(fitted(30, 100), 1);
         assert_eq!(fitted(30, 200), 1);
-    }
-
-    #[test]
-    fn a_slow_api_server_gets_more_requests_at_once_and_never_more_than_40() {
-        let slots = |ms| slots(Duration::from_millis(ms));
-        assert_eq!([0, 100, 150, 200, 400, 15_000].map(slots), [16, 16, 24, 32, 40, 40]);
     }
 
     #[test]

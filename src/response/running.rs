@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use log::Level;
 
-use super::action::Action;
+use super::action::{Action, Request};
 use super::event::{Answered, Event};
 use super::hook_runs::{HookRuns, Limits};
 use super::line::{Flight, Line, Purpose};
@@ -176,6 +176,7 @@ impl Running {
     /// Takes in what happened.
     pub fn absorb(&mut self, turn: &mut Turn, event: Event) {
         match event {
+            Event::Reached => self.line.was_reached(),
             Event::HooksFound(hooks) => self.found_hooks = Some(hooks),
             Event::Answered { number, uid, answered } => self.answered(turn, number, uid, answered),
             // What became of a pod is what it was at the deadline.
@@ -225,8 +226,12 @@ impl Running {
         // Whatever became of the request's number, what it says about a pod holds.
         match (uid, flight, answered) {
             (_, Some(Flight { purpose: Purpose::Mark(uid), .. }), _) => self.pods.marked(&uid),
-            (Some(uid), _, Answered::Other(answer)) => {
-                self.pods.answered(turn, &uid, &answer);
+            (Some(uid), flight, Answered::Other(answer)) => {
+                if let Some(flight) = flight {
+                    self.line.ask_was_answered(turn, &flight, &answer);
+                }
+                let drain_end = self.drain_end();
+                self.pods.answered(turn, &uid, &answer, drain_end);
                 self.changed();
             }
             (_, Some(flight), answered) => self.node_answered(turn, &flight.purpose, answered),
@@ -335,6 +340,9 @@ impl Running {
         }
         self.probe(turn);
         self.watch_the_node(turn);
+        if self.line.lacks_an_attempt(turn) {
+            self.line.send(turn, Purpose::Probe, Request::ReadNode);
+        }
     }
 
     fn advance_hooks(&mut self, turn: &mut Turn) {

@@ -42,9 +42,9 @@ impl World {
             return self.lost(self.life, number, &request, self.now + 1);
         }
         if afresh {
-            self.connected = self.now;
+            self.connected_afresh = self.now;
         }
-        let connected = self.connected;
+        let connected = if afresh { self.connected_afresh } else { self.connected };
         self.at(self.now + self.one_way(), Due::Arrives { life: self.life, number, request, connected, afresh });
     }
 
@@ -71,6 +71,9 @@ impl World {
         let patience = if afresh { CONNECTION_PATIENCE } else { ANSWER_PATIENCE };
         if self.is_dead(connected) {
             return self.lost(life, number, &request, self.now + ANSWER_PATIENCE);
+        }
+        if afresh && matches!(self.link(), Link::Answers { .. } | Link::Cuts | Link::Fails { .. }) {
+            self.at(self.now + self.one_way(), Due::Tell(life, Box::new(Event::Reached)));
         }
         match self.link() {
             Link::Answers { .. } => self.answer(life, number, request, connected),

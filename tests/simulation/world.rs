@@ -83,6 +83,8 @@ pub struct World {
     pub(crate) ready_awaited: bool,
     /// When the connections in use were made.
     pub(crate) connected: Ms,
+    /// When the latest of those that a silence asks for were.
+    pub(crate) connected_afresh: Ms,
     /// The watches that are open, and when their connections were made.
     pub(crate) pod_watches: Vec<(u64, Ms)>,
     pub(crate) node_watches: Vec<(u64, Ms)>,
@@ -124,6 +126,7 @@ impl World {
             ready: true,
             ready_awaited: false,
             connected: 0,
+            connected_afresh: 0,
             pod_watches: Vec::new(),
             node_watches: Vec::new(),
             held_back: Vec::new(),
@@ -265,6 +268,7 @@ impl World {
             match action {
                 Action::FindHooks => self.feed(Event::HooksFound(self.hooks_there())),
                 Action::Request { number, request, afresh } => self.send(number, request, afresh),
+                Action::GoOnAfresh => self.connected = self.connected_afresh,
                 Action::EndWatch { number } => {
                     self.history.note(self.now, Told::WatchEnds(number));
                     self.end_watch(number);

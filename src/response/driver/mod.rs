@@ -227,6 +227,9 @@ impl Driver {
             self.tell_status();
             self.tell_metrics();
             self.notice_sleep();
+            if self.requests.have_reached_it_anew() {
+                self.feed(Event::Reached);
+            }
             let now = Moment::now();
             let wait = self.guard.next_wake().map_or(watchdog, |wake| now.until(wake).min(watchdog));
             match self.receiver.recv_timeout(wait) {
@@ -398,6 +401,7 @@ impl Driver {
             match action {
                 Action::FindHooks => self.hooks.find(&self.settings.folders.hooks),
                 Action::Request { number, request, afresh } => self.requests.send(number, request, afresh),
+                Action::GoOnAfresh => self.requests.go_on_afresh(),
                 Action::EndWatch { number } => self.requests.end_watch(number),
                 Action::RunHook(order) => {
                     let record = || self.guard.record();

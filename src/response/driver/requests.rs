@@ -21,11 +21,22 @@ type Pool = Vec<(&'static str, String)>;
 pub struct Requests {
     keeper: Keeper,
     pool: Pool,
-    /// The keeper's API, and what is taken instead since the API server was silent: its connections may be dead.
-    afresh: Option<(Arc<Api>, Arc<Api>)>,
+    /// What is tried beside the keeper's connections since the API server was silent.
+    afresh: Option<Afresh>,
     tell: Tell,
     /// Set when that watch is to end.
     watches: HashMap<u64, Arc<AtomicBool>>,
+}
+
+/// New connections.
+struct Afresh {
+    /// Of this one of the keeper's.
+    kept: Arc<Api>,
+    api: Arc<Api>,
+    /// The kept ones are dead.
+    takes_over: bool,
+    /// That one of them came about was told.
+    told: bool,
 }
 
 impl Requests {
@@ -80,14 +91,32 @@ impl Requests {
 
     fn api(&mut self, afresh: bool) -> Option<Arc<Api>> {
         let kept = self.keeper.api()?;
+        let takes_over = self.afresh.as_ref().is_some_and(|fresh| fresh.takes_over);
         if afresh {
-            self.afresh = Some((kept.clone(), kept.afresh()));
+            let api = kept.afresh();
+            self.afresh = Some(Afresh { kept: kept.clone(), api: api.clone(), takes_over, told: false });
+            return Some(api);
         }
-        // What the keeper has renewed since is better than either.
         match &self.afresh {
-            Some((of, fresh)) if Arc::ptr_eq(of, &kept) => Some(fresh.clone()),
+            // What the keeper has renewed since is better.
+            Some(fresh) if takes_over && Arc::ptr_eq(&fresh.kept, &kept) => Some(fresh.api.clone()),
             _ => Some(kept),
         }
+    }
+
+    /// What follows goes over the latest new connections.
+    pub fn go_on_afresh(&mut self) {
+        if let Some(fresh) = &mut self.afresh {
+            fresh.takes_over = true;
+        }
+    }
+
+    /// Whether one of the latest new connections came about, once for each time that new ones were asked for.
+    pub fn have_reached_it_anew(&mut self) -> bool {
+        let Some(fresh) = &mut self.afresh else { return false };
+        let reached = !fresh.told && fresh.api.was_reached();
+        fresh.told |= reached;
+        reached
     }
 
     fn come_to_nothing(&self, number: u64, request: &Request, why: &str) {

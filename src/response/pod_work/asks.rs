@@ -28,6 +28,10 @@ const UNKNOWN_AGAIN_AFTER: Duration = Duration::from_millis(250);
 /// After so many a 404 is a refusal like any other.
 const UNKNOWN_TRIES: u32 = 4;
 
+/// An API server that has too much to do is asked again after this long at least: what it says itself where it says
+/// nothing else (kubernetes/kubernetes `staging/src/k8s.io/apiserver/pkg/server/filters/maxinflight.go`).
+const OVERLOADED_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
 /// A refused DELETE is repeated after this long, whatever Retry-After says: there is no budget to wait for, and each
 /// second is one of the pod's grace.
 const DELETE_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -132,8 +136,22 @@ impl PodWork {
         turn.say(Level::Debug, format!("{}/{} asked to stop", self.id.namespace, self.id.name));
     }
 
-    fn was_refused(&mut self, turn: &mut Turn, refusal: &Refusal) {
+    /// The API server has too much to do. It says when to come back; the force time does not wait for that, and up to a
+    /// fifth more keeps those apart who were refused together.
+    fn is_to_come_back(&mut self, now: Moment, refusal: &Refusal, drain_end: Moment) {
+        let wait = refusal.retry_after.unwrap_or_default().max(OVERLOADED_AGAIN_AFTER);
+        let apart = wait.mul_f64(f64::from((self.luck() % 200) as u32) / 1000.0);
+        let force_time = self.force_time(drain_end);
+        let again = now + wait + apart;
+        self.not_before = if now < force_time { again.min(force_time) } else { now + OVERLOADED_AGAIN_AFTER };
+        self.reason = Some(answered(refusal));
+    }
+
+    fn was_refused(&mut self, turn: &mut Turn, refusal: &Refusal, drain_end: Moment) {
         self.refusals += 1;
+        if refusal.is_overload() && !self.forced {
+            return self.is_to_come_back(turn.now, refusal, drain_end);
+        }
         let unknown = refusal.status == 404 && self.refusals <= UNKNOWN_TRIES;
         if !unknown {
             self.refused_at.get_or_insert(turn.now);
@@ -145,7 +163,7 @@ impl PodWork {
             false => plan::repeat_after(self.refusals, self.luck()).max(refusal.retry_after.unwrap_or_default()),
         };
         self.not_before = turn.now + wait;
-        let reason = format!("the API server answered {}: {}", refusal.status, refusal.message);
+        let reason = answered(refusal);
         turn.say(Level::Debug, format!("cannot evict {}/{}: {reason}", self.id.namespace, self.id.name));
         self.reason = Some(reason);
     }
@@ -168,7 +186,7 @@ impl Pods {
         }
         due.sort_unstable_by_key(|(order, index, _)| (*order, *index));
         // In a silence the slots may all be taken by what was lost; the next attempt needs none.
-        let slots = if line.silent() { 1 } else { line.free_slots() };
+        let slots = if line.silent() || due.is_empty() { 1 } else { line.free_slots() };
         for (_, index, step) in due.into_iter().take(slots) {
             if !line.open() {
                 return;
@@ -191,12 +209,12 @@ impl Pods {
     }
 
     /// The ask of that pod was answered.
-    pub fn answered(&mut self, turn: &mut Turn, uid: &str, answer: &Answer) {
+    pub fn answered(&mut self, turn: &mut Turn, uid: &str, answer: &Answer, drain_end: Moment) {
         let told = self.told_of_refusals;
         let Some(pod) = self.of(uid) else { return };
         match answer {
             Answer::Accepted => pod.accepted(turn),
-            Answer::Refused(refusal) => pod.was_refused(turn, refusal),
+            Answer::Refused(refusal) => pod.was_refused(turn, refusal, drain_end),
             Answer::Nothing(_) => pod.not_before = turn.now + LOST_AGAIN_AFTER,
         }
         if let (false, true, Some(reason)) = (told, pod.refused_at.is_some(), &pod.reason) {
@@ -215,4 +233,8 @@ impl Pods {
             *answered = true;
         }
     }
+}
+
+fn answered(refusal: &Refusal) -> String {
+    format!("the API server answered {}: {}", refusal.status, refusal.message)
 }

@@ -55,10 +55,10 @@ impl Pods {
         }
     }
 
-    /// Whether another is to take its place. In a silence that is also what tells when the API server is back.
+    /// Whether another is to take its place: its connection may be dead.
     fn watch_is_stale(&self, turn: &mut Turn, line: &Line) -> bool {
         self.watch.number.is_some()
-            && (line.silent() || self.watch.renewals != line.renewals() || turn.has_come(self.watch.heard + PATIENCE))
+            && (self.watch.renewals != line.renewals() || turn.has_come(self.watch.heard + PATIENCE))
     }
 
     /// Whether the pods were never listed though that was tried, and `by` has come.

@@ -7,6 +7,7 @@ mod kinds;
 mod local_drain;
 mod node;
 mod notices;
+mod overload;
 mod phases;
 mod pods;
 mod promises;

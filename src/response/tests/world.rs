@@ -71,6 +71,11 @@ pub struct World {
     pub hook_exits: BTreeMap<String, Vec<i32>>,
     pub outages: Vec<Outage>,
     pub round_trip: Duration,
+    /// So many evictions are taken in 10 ms; the others are told to come back after so long.
+    pub takes: Option<(usize, Duration)>,
+    taken: Vec<Moment>,
+    /// What is asked of pods waits for so long in a queue of the API server.
+    pub queue: Duration,
     /// Statuses that a PATCH of the node is answered with before it is accepted.
     pub patch_refusals: Vec<u16>,
     /// These credentials may not list pods.
@@ -120,6 +125,9 @@ impl World {
             hook_exits: BTreeMap::new(),
             outages: Vec::new(),
             round_trip: ms(4),
+            takes: None,
+            taken: Vec::new(),
+            queue: Duration::ZERO,
             patch_refusals: Vec::new(),
             pods_are_refused: false,
             webhook_answers: Vec::new(),
@@ -308,7 +316,15 @@ impl World {
                 Action::FindHooks if self.hooks_are_found => self.feed(Event::HooksFound(self.hooks.clone())),
                 Action::Request { number, request, afresh } => {
                     self.told.push(Told::Request(self.now, request.clone(), afresh));
-                    self.later(self.now + self.round_trip / 2, Due::Answer(self.lives, number, request));
+                    if afresh && self.answers() {
+                        self.later(self.now + self.round_trip / 2, Due::Tell(self.lives, Event::Reached));
+                    }
+                    let waits = match request {
+                        Request::Evict { .. } | Request::Delete { .. } | Request::WatchPods => self.queue,
+                        _ => Duration::ZERO,
+                    };
+                    let arrives = self.now + self.round_trip / 2 + waits;
+                    self.later(arrives, Due::Answer(self.lives, number, request));
                 }
                 Action::EndWatch { number } => drop(self.watches.remove(&number)),
                 Action::RunHook(order) => self.run_hook(*order),
@@ -326,7 +342,7 @@ impl World {
                     self.written.push((*record).clone());
                     self.closed.push(*record);
                 }
-                Action::KillLeftOver { .. } | Action::Record { .. } | Action::FindHooks => {}
+                Action::KillLeftOver { .. } | Action::GoOnAfresh | Action::Record { .. } | Action::FindHooks => {}
             }
         }
     }
@@ -454,7 +470,15 @@ impl World {
         if unknown {
             return refused(404);
         }
-        if closed { refused(429) } else { self.ask(id, "evict", grace) }
+        if let Some((most, retry_after)) = self.takes {
+            self.taken.retain(|taken| self.now < *taken + ms(10));
+            if self.taken.len() >= most {
+                let Answer::Refused(refusal) = refused(429) else { unreachable!() };
+                return Answer::Refused(Refusal { retry_after: Some(retry_after), ..refusal });
+            }
+            self.taken.push(self.now);
+        }
+        if closed { held() } else { self.ask(id, "evict", grace) }
     }
 
     fn delete(&mut self, id: &PodId, grace: Duration) -> Answer {
@@ -545,4 +569,9 @@ pub fn after_start(moment: Moment) -> f64 {
 
 fn refused(status: u16) -> Answer {
     Answer::Refused(Refusal { status, message: format!("answered {status}"), causes: Vec::new(), retry_after: None })
+}
+
+fn held() -> Answer {
+    let causes = vec!["DisruptionBudget".to_owned()];
+    Answer::Refused(Refusal { status: 429, message: "answered 429".into(), causes, retry_after: None })
 }
