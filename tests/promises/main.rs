@@ -37,6 +37,7 @@ mod metrics;
 mod namespace_goes_away;
 mod pairs;
 mod pods_that_do_not_go;
+mod pressure;
 mod rebalance;
 mod rehearse;
 mod reload;

@@ -77,6 +77,13 @@ impl Disk {
         fs::remove_file(self.path().join("filler")).expect("remove the filler");
     }
 
+    /// Nothing of one that can hang is in memory afterwards: whoever wants to read it has to wait for it.
+    pub fn forget(&self) {
+        let (image, at) = (self.folder.path().join("image"), self.path());
+        assert!(succeeds("umount", &[text(&at)]), "umount failed");
+        assert!(succeeds("mount", &["-o", "loop", text(&image), text(&at)]), "mount failed");
+    }
+
     pub fn make_read_only(&self) {
         self.remount("remount,ro");
     }

@@ -9,6 +9,7 @@ pub mod api;
 pub mod certificates;
 pub mod client;
 pub mod cluster;
+pub mod control_group;
 pub mod disk;
 pub mod docs;
 pub mod faults;

@@ -37,7 +37,12 @@ impl MemoryGroup {
 
     /// Puts a process into it, and all that it starts from then on.
     pub fn take(&self, pid: Pid) {
-        fs::write(self.0.join("cgroup.procs"), pid.to_string()).expect("put a process into a control group");
+        fs::write(self.door(), pid.to_string()).expect("put a process into a control group");
+    }
+
+    /// The file into which a process writes its number to join the group.
+    pub fn door(&self) -> PathBuf {
+        self.0.join("cgroup.procs")
     }
 
     /// How many processes were killed because memory ran out.
