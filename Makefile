@@ -28,7 +28,7 @@ share  := /usr/share
 zsh_functions ?= $(share)/zsh/vendor-completions
 
 .PHONY: help build release dist install generated demo check test test-all simulate figures bench bench-fleet connections \
-	soak fuzz mutants pictures clean
+	credentials soak fuzz mutants pictures clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | column -t -s $$'\t'
@@ -125,6 +125,10 @@ connections: release ## count the requests that fail when a node with nginx or h
 
 bench-fleet: release ## NODES (200) nodes with PODS (30) pods are taken in the same second, RUNS (2) of each way: target/bench/fleet.md
 	tests/really cargo bench --locked --profile fleet --bench fleet -- $(or $(NODES),200) $(or $(PODS),30) $(or $(RUNS),2)
+
+credentials: ## what `aws eks get-token` and aws-iam-authenticator cost, RUNS (10) of each, as root: target/bench/credentials.md
+	SPOT_GUARD_TEST_AWS=$$(tests/aws/programs) SPOT_GUARD_TEST_PLUGINS=$$(tests/aws/plugins) \
+		cargo bench --locked --profile dev --bench credentials -- $(or $(RUNS),10)
 
 soak: release ## MINUTES (60) beside everything that fails, in turn: does the daemon recover, and stay as small as it was?
 	cargo build --locked --workspace --bins

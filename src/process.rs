@@ -5,6 +5,7 @@
 mod identity;
 mod oom;
 mod output;
+mod priority;
 mod supervise;
 #[cfg(test)]
 mod tests;
@@ -56,6 +57,13 @@ pub struct Limits {
     /// Bytes of output that are taken, standard output and standard error together; what comes after is read and
     /// dropped, so that the process does not block.
     pub output: usize,
+}
+
+/// Whether a process gives way to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Priority {
+    Ordinary,
+    Low,
 }
 
 /// Which of its outputs a process wrote to.
@@ -209,9 +217,14 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 /// Runs `command` to its end, on the caller's thread, and gives what it wrote to standard output.
-pub fn run_to_end(command: &Command, limits: &Limits) -> Result<Output, Error> {
+pub fn run_to_end(command: &Command, limits: &Limits, priority: Priority) -> Result<Output, Error> {
     let (mut stdout, mut stderr, mut too_much) = (Vec::new(), Tail::default(), false);
-    let (exit, cut) = supervise(command, limits, &Stop::new(), &mut |_| (), &mut |stream, bytes| match stream {
+    let on_start = &mut |started: &Started| {
+        if priority == Priority::Low {
+            priority::lower(started.pid);
+        }
+    };
+    let (exit, cut) = supervise(command, limits, &Stop::new(), on_start, &mut |stream, bytes| match stream {
         Stream::Err => stderr.take(bytes),
         Stream::Out if stdout.len() + bytes.len() > limits.output => too_much = true,
         Stream::Out => stdout.extend_from_slice(bytes),

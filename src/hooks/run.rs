@@ -55,7 +55,7 @@ mod tests {
 
     use super::*;
     use crate::hooks::Phase;
-    use crate::process::Exit;
+    use crate::process::{Exit, Priority};
 
     /// A hook that is gone when the test is over.
     struct Script(Hook);
@@ -74,7 +74,7 @@ mod tests {
                 folder: None,
             };
             let limits = Limits { ends: in_a_minute(), patience: PATIENCE, output: 1000 };
-            assert!(process::run_to_end(&command, &limits).is_ok());
+            assert!(process::run_to_end(&command, &limits, Priority::Ordinary).is_ok());
             Script(Hook { phase: Phase::LocalDrain, name: test.into(), path })
         }
     }

@@ -13,7 +13,7 @@ use super::budgets::{Budget, WireBudgets};
 use super::client::{Client, Request};
 use super::node::{self, WireNode};
 use super::watch;
-use crate::moment::Timestamp;
+use crate::moment::{Moment, Timestamp};
 use crate::objects::{Answer, Node, Pod, PodId, Refusal, Taint};
 
 const JSON: &str = "application/json";
@@ -107,6 +107,11 @@ impl Api {
     /// When the API server last accepted a request, whoever sent it, by the wall clock.
     pub fn last_success(&self) -> Option<Timestamp> {
         self.client.link.accepted_at()
+    }
+
+    /// A response is under way until then: what is renewed meanwhile is only what does not last so long.
+    pub fn response_ends(&self, at: Option<Moment>) {
+        self.client.link.response_ends(at);
     }
 
     /// The name of the own node.

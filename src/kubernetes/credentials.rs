@@ -19,10 +19,18 @@ use super::exec::{self, Credential, ExecError};
 use super::kubeconfig::{self, Kubeconfig, Problem, Source, Token, Trust};
 use crate::https::tls::{self, TlsError};
 use crate::moment::{Moment, Timestamp};
+use crate::process::Priority;
 use crate::secret::Secret;
 
 /// After a plugin failed, or gave something that is already over, it is not run again before this time.
 const PLUGIN_REST: Duration = Duration::from_secs(10);
+
+/// How long a response to a Spot interruption lasts. Until they are renewed, credentials are to last for one that may
+/// begin at any moment.
+const SPOT_RESPONSE: Duration = Duration::from_secs(120);
+
+/// How long before their end credentials are renewed: half a minute, at low priority, before there is a hurry.
+const RENEWED_BEFORE: Duration = Duration::from_secs(150);
 
 /// What connections and requests are made with.
 #[derive(Clone, Default)]
@@ -53,10 +61,18 @@ pub struct Credentials {
     keys: Keys,
 }
 
-/// A plugin's answer, and when to ask for the next.
+/// A plugin's answer.
 struct Executed {
     credential: Credential,
-    renew: Option<Moment>,
+    /// `None`: it does not end.
+    life: Option<Life>,
+}
+
+/// When credentials that end are renewed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Life {
+    renew: Moment,
+    ends: Moment,
 }
 
 /// Certificates and key as bytes.
@@ -122,9 +138,10 @@ impl Credentials {
     }
 
     /// Whether something has changed or is about to expire, so that [`Credentials::fetch`] is worth its while.
-    pub fn due(&self, now: Moment) -> bool {
+    /// `response_ends`: of the response that is under way.
+    pub fn due(&self, now: Moment, response_ends: Option<Moment>) -> bool {
         self.incomplete
-            || self.plugin_due(now)
+            || self.plugin_due(now, response_ends)
             || self.watched.iter().any(|(path, identity)| Identity::of(path) != *identity)
     }
 
@@ -133,20 +150,24 @@ impl Credentials {
         self.plugin_error.clone().map(CredentialsError::Exec)
     }
 
-    fn plugin_due(&self, now: Moment) -> bool {
-        self.config.user.exec.is_some()
-            && self.plugin_rests_until <= now
-            && self.executed.as_ref().is_none_or(|executed| executed.renew.is_some_and(|renew| renew <= now))
+    fn plugin_due(&self, now: Moment, response_ends: Option<Moment>) -> bool {
+        let due = |executed: &Executed| executed.life.is_some_and(|life| life.is_due(now, response_ends));
+        self.config.user.exec.is_some() && self.plugin_rests_until <= now && self.executed.as_ref().is_none_or(due)
     }
 
     /// Reads everything anew; the plugin is run if its answer is about to expire, or if the server `refused` the last.
     ///
     /// What could not be read leaves all as it was: the former keys may still be good.
-    pub fn fetch(&mut self, refused: bool, now: Moment) -> Result<Keys, CredentialsError> {
+    pub fn fetch(
+        &mut self,
+        refused: bool,
+        now: Moment,
+        response_ends: Option<Moment>,
+    ) -> Result<Keys, CredentialsError> {
         self.incomplete = true;
         // Before their contents: what changes in between is seen as changed the next time.
         self.watched = self.files().into_iter().map(|path| (path.clone(), Identity::of(&path))).collect();
-        self.execute(refused, now)?;
+        self.execute(refused, now, response_ends)?;
         let token = self.token()?;
         let material = Material { authority: self.authority()?, pair: self.pair()? };
         if self.keys.tls.is_none() || material != self.material {
@@ -183,15 +204,16 @@ impl Credentials {
 
     /// Runs the plugin, if there is one and it is time. A failure matters once there is no earlier answer to go on
     /// with, or the server refused it.
-    fn execute(&mut self, refused: bool, now: Moment) -> Result<(), CredentialsError> {
+    fn execute(&mut self, refused: bool, now: Moment, response_ends: Option<Moment>) -> Result<(), CredentialsError> {
         let Some(exec) = self.config.user.exec.clone() else { return Ok(()) };
-        if self.plugin_due(now) || (refused && self.plugin_rests_until <= now) {
+        if self.plugin_due(now, response_ends) || (refused && self.plugin_rests_until <= now) {
             self.plugin_rests_until = now + PLUGIN_REST;
-            match exec::run(&exec, || cluster_info(&self.config)) {
+            let priority = if refused { Priority::Ordinary } else { self.plugin_priority(now, response_ends) };
+            match exec::run(&exec, priority, || cluster_info(&self.config)) {
                 Ok(credential) => {
-                    let life = credential.expires.map(|at| at.later_than(Timestamp::now()).unwrap_or_default());
-                    let renew = life.map(|life| now + renewal(life));
-                    self.executed = Some(Executed { credential, renew });
+                    let left = credential.expires.map(|at| at.later_than(Timestamp::now()).unwrap_or_default());
+                    let life = left.map(|left| Life::of(left, now));
+                    self.executed = Some(Executed { credential, life });
                     self.plugin_error = None;
                 }
                 Err(error) => self.plugin_error = Some(error),
@@ -201,6 +223,11 @@ impl Credentials {
             Some(error) if refused || self.executed.is_none() => Err(CredentialsError::Exec(error.clone())),
             _ => Ok(()),
         }
+    }
+
+    fn plugin_priority(&self, now: Moment, response_ends: Option<Moment>) -> Priority {
+        let life = self.executed.as_ref().and_then(|executed| executed.life);
+        life.map_or(Priority::Ordinary, |life| life.priority(now, response_ends))
     }
 
     fn expires(&self) -> Option<Timestamp> {
@@ -298,10 +325,24 @@ fn cluster_info(config: &Kubeconfig) -> Value {
     cluster
 }
 
-/// How long after it was given a credential is renewed: after four fifths of its life, and a minute before its end
-/// where it lives that long, so that there is time for several attempts.
-fn renewal(life: Duration) -> Duration {
-    (life / 5 * 4).min(life.checked_sub(Duration::from_secs(60)).unwrap_or(life)).max(PLUGIN_REST)
+impl Life {
+    /// Of credentials that are good for `left`: those that live less than ten minutes are renewed after three quarters.
+    fn of(left: Duration, now: Moment) -> Life {
+        let used = left - RENEWED_BEFORE.min(left / 4);
+        Life { renew: now + used.max(PLUGIN_REST), ends: now + left }
+    }
+
+    /// Nothing is renewed beside a response that it lasts for.
+    fn is_due(self, now: Moment, response_ends: Option<Moment>) -> bool {
+        let lasts = response_ends.is_some_and(|end| now < end && end <= self.ends);
+        self.renew <= now && !lasts
+    }
+
+    /// There is a hurry once it does not last for the response that is under way, or for one that began now.
+    fn priority(self, now: Moment, response_ends: Option<Moment>) -> Priority {
+        let needed = response_ends.unwrap_or_default().max(now + SPOT_RESPONSE);
+        if self.ends < needed { Priority::Ordinary } else { Priority::Low }
+    }
 }
 
 fn place(what: &str, trust: &Trust) -> String {
@@ -335,10 +376,51 @@ impl Identity {
 mod tests {
     use super::*;
 
+    fn at(seconds: u64) -> Moment {
+        Moment::after_boot(Duration::from_secs(seconds))
+    }
+
     #[test]
-    fn a_credential_is_renewed_well_before_its_end_and_never_in_a_rush() {
-        for (life, renewed) in [(840, 672), (3600, 2880), (200, 140), (61, 10), (30, 24), (5, 10), (0, 10)] {
-            assert_eq!(renewal(Duration::from_secs(life)), Duration::from_secs(renewed), "{life}");
+    fn a_credential_is_renewed_in_time_for_a_whole_response_and_never_in_a_rush() {
+        // `aws eks get-token` gives 14 minutes.
+        for (left, renewed) in [(840, 690), (3600, 3450), (600, 450), (200, 150), (61, 45), (30, 22), (5, 10), (0, 10)]
+        {
+            let life = Life::of(Duration::from_secs(left), at(1000));
+            assert_eq!((life.renew.since(at(1000)).as_secs(), life.ends), (renewed, at(1000 + left)), "{left}");
+        }
+    }
+
+    #[test]
+    fn a_plugin_is_not_run_beside_a_response_that_its_credentials_last_for() {
+        let life = Life { renew: at(690), ends: at(840) };
+        for (now, response_ends, due) in [
+            (689, None, false),
+            (690, None, true),
+            (700, Some(800), false),
+            (700, Some(840), false),
+            // They would end in its midst.
+            (700, Some(841), true),
+            (689, Some(841), false),
+            // It is over.
+            (800, Some(800), true),
+            (900, Some(800), true),
+        ] {
+            assert_eq!(life.is_due(at(now), response_ends.map(at)), due, "{now} {response_ends:?}");
+        }
+    }
+
+    #[test]
+    fn a_plugin_gives_way_to_others_only_while_its_credentials_last_for_any_response() {
+        let life = Life { renew: at(690), ends: at(840) };
+        for (now, response_ends, priority) in [
+            (690, None, Priority::Low),
+            (720, None, Priority::Low),
+            (721, None, Priority::Ordinary),
+            (690, Some(840), Priority::Low),
+            (690, Some(841), Priority::Ordinary),
+            (700, Some(600), Priority::Low),
+        ] {
+            assert_eq!(life.priority(at(now), response_ends.map(at)), priority, "{now} {response_ends:?}");
         }
     }
 }

@@ -13,11 +13,14 @@ use serde_json::{Value, json};
 
 use super::kubeconfig::Exec;
 use crate::moment::{Moment, Timestamp};
-use crate::process;
+use crate::process::{self, Priority};
 use crate::secret::Secret;
 
 /// How long a plugin may take; `aws eks get-token` takes about a second.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The same at low priority, on a busy machine.
+const LOW_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How much a plugin may write, in bytes.
 const OUTPUT_LIMIT: usize = 1 << 20;
@@ -51,7 +54,7 @@ impl fmt::Display for ExecError {
 }
 
 /// Runs the plugin. `cluster` is what it is told of the cluster if the kubeconfig says so.
-pub fn run(exec: &Exec, cluster: impl FnOnce() -> Value) -> Result<Credential, ExecError> {
+pub fn run(exec: &Exec, priority: Priority, cluster: impl FnOnce() -> Value) -> Result<Credential, ExecError> {
     let mut spec = json!({ "interactive": false });
     if exec.with_cluster {
         spec["cluster"] = cluster();
@@ -64,9 +67,13 @@ pub fn run(exec: &Exec, cluster: impl FnOnce() -> Value) -> Result<Credential, E
         input: [].into(),
         folder: None,
     };
-    let ends = Moment::now() + PATIENCE;
+    let patience = match priority {
+        Priority::Ordinary => PATIENCE,
+        Priority::Low => LOW_PATIENCE,
+    };
+    let ends = Moment::now() + patience;
     let limits = process::Limits { ends, patience: Duration::from_secs(1), output: OUTPUT_LIMIT };
-    let output = process::run_to_end(&command, &limits).map_err(ExecError::Process)?;
+    let output = process::run_to_end(&command, &limits, priority).map_err(ExecError::Process)?;
     read(&output.stdout, &exec.api_version).map_err(|why| ExecError::Answer(exec.command.display().to_string(), why))
 }
 
@@ -187,5 +194,22 @@ mod tests {
         all.sort();
         let expected = [("A", "new"), ("B", "b"), ("HOME", "/root"), ("KUBERNETES_EXEC_INFO", "{}"), ("PATH", "/bin")];
         assert_eq!(all, expected.map(|(n, v)| (n.into(), v.into())));
+    }
+
+    #[test]
+    fn a_plugin_of_low_priority_gives_way_to_others() {
+        // It is told once it runs already. Its token is its niceness.
+        let script = r#"while [ $((i += 1)) -lt 1000 ] && [ $(nice) = $1 ]; do :; done
+            printf '{"kind": "ExecCredential", "apiVersion": "%s", "status": {"token": "%s"}}' $2 $(nice)"#;
+        let own = rustix::process::getpriority_process(None).unwrap();
+        let exec = Exec {
+            api_version: V1.into(),
+            command: "/bin/sh".into(),
+            arguments: ["-c", script, "sh", &own.to_string(), V1].map(str::to_owned).into(),
+            environment: vec![],
+            with_cluster: false,
+        };
+        let token = run(&exec, Priority::Low, || Value::Null).unwrap().token.unwrap();
+        assert_eq!(token.reveal(), (own + 10).min(19).to_string());
     }
 }

@@ -56,6 +56,8 @@ pub struct Link {
     pub lists_are_not_streamed: AtomicBool,
     /// When the server last accepted a request, by the wall clock.
     accepted_at: Mutex<Option<Timestamp>>,
+    /// Until when credentials are rather not renewed.
+    response_ends: Mutex<Option<Moment>>,
 }
 
 /// The keys in use.
@@ -119,6 +121,11 @@ impl Link {
         *self.accepted_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A response is under way until then.
+    pub fn response_ends(&self, at: Option<Moment>) {
+        *self.response_ends.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+
     /// The way that `config` and the environment describe, with its first keys. `proxy` is the configured one.
     pub fn new(config: Kubeconfig, proxy: Option<&str>) -> Result<Link, LinkError> {
         let bad_server = || LinkError::BadName("server", config.server.clone());
@@ -146,6 +153,7 @@ impl Link {
             ring: RwLock::default(),
             lists_are_not_streamed: AtomicBool::new(false),
             accepted_at: Mutex::default(),
+            response_ends: Mutex::default(),
         };
         link.fetch(false).map_err(LinkError::Credentials)?;
         link.look_up()?;
@@ -160,7 +168,8 @@ impl Link {
 
     /// Reads the credentials again if they changed or are about to expire.
     pub fn refresh(&self) -> Renewal {
-        let due = self.credentials.lock().unwrap_or_else(PoisonError::into_inner).due(Moment::now());
+        let response_ends = *self.response_ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = self.credentials.lock().unwrap_or_else(PoisonError::into_inner).due(Moment::now(), response_ends);
         match if due { self.fetch(false) } else { Ok(false) } {
             Ok(changed) => {
                 let credentials = self.credentials.lock().unwrap_or_else(PoisonError::into_inner);
@@ -181,7 +190,8 @@ impl Link {
         if self.hold().number != before {
             return Ok(true); // Another request was quicker.
         }
-        let keys = credentials.fetch(refused, Moment::now())?;
+        let response_ends = *self.response_ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let keys = credentials.fetch(refused, Moment::now(), response_ends)?;
         let authorization = match &keys.token {
             Some(token) => Some(bearer(token).ok_or(CredentialsError::Token)?),
             None => None,

@@ -148,7 +148,7 @@ fn a_process_that_reads_no_input_is_not_waited_for() {
 fn input_and_output_flow_at_the_same_time() {
     let input = "0123456789\n".repeat(100_000);
     let limits = Limits { output: input.len(), ..a_minute() };
-    let output = run_to_end(&shell("cat").reading(&input), &limits).unwrap();
+    let output = run_to_end(&shell("cat").reading(&input), &limits, Priority::Ordinary).unwrap();
     assert!(output.stdout == input.as_bytes());
 }
 
@@ -225,16 +225,32 @@ fn leave_a_member_behind(mark: Option<&str>) -> (Started, String) {
 
 #[test]
 fn the_output_of_a_failed_process_is_not_in_the_error() {
-    let error = run_to_end(&shell("echo secret; echo 'no credentials' >&2; exit 2"), &a_minute()).err().unwrap();
+    let error = run_to_end(&shell("echo secret; echo 'no credentials' >&2; exit 2"), &a_minute(), Priority::Ordinary)
+        .err()
+        .unwrap();
     assert_eq!(error.to_string(), "/bin/sh failed: exit code 2; it said: no credentials");
 }
 
 #[test]
 fn more_output_than_the_limit_is_an_error() {
     let limits = Limits { output: 9, ..a_minute() };
-    assert!(run_to_end(&shell("echo 12345678"), &limits).is_ok());
-    let error = run_to_end(&shell("echo 123456789"), &limits).err().unwrap();
+    assert!(run_to_end(&shell("echo 12345678"), &limits, Priority::Ordinary).is_ok());
+    let error = run_to_end(&shell("echo 123456789"), &limits, Priority::Ordinary).err().unwrap();
     assert_eq!(error, Error::TooMuch { program: "/bin/sh".into(), limit: 9 });
+}
+
+#[test]
+fn a_process_of_low_priority_gives_way_to_others_and_so_does_what_it_starts() {
+    let niceness = |priority| {
+        // It is told before it is given its input.
+        let command = shell("read go; nice; sh -c nice").reading("go\n");
+        let output = run_to_end(&command, &a_minute(), priority).unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        said.lines().map(|line| line.parse().unwrap()).collect::<Vec<i32>>()
+    };
+    let ordinary = niceness(Priority::Ordinary);
+    let low: Vec<i32> = ordinary.iter().map(|own| (own + 10).min(19)).collect();
+    assert_eq!(niceness(Priority::Low), low);
 }
 
 impl Command {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::first_line_of;
 use crate::moment::Moment;
-use crate::process::{self, Command, Limits};
+use crate::process::{self, Command, Limits, Priority};
 
 /// How long systemctl may take; it needs some 20 ms.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -43,7 +43,7 @@ pub fn show(units: &[&str], properties: &[&str]) -> Vec<Unit> {
         folder: None,
     };
     let limits = Limits { ends: Moment::now() + PATIENCE, patience: Duration::ZERO, output: OUTPUT };
-    match process::run_to_end(&command, &limits) {
+    match process::run_to_end(&command, &limits, Priority::Ordinary) {
         Ok(output) => read(&String::from_utf8_lossy(&output.stdout)),
         Err(_) => Vec::new(),
     }

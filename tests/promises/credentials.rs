@@ -1,14 +1,18 @@
 //! Credentials as nodes have them work, and are there before a notice comes.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use stand_ins::api::User;
 use stand_ins::guard::Guard;
 use stand_ins::pods::PodSpec;
 use stand_ins::record;
 use stand_ins::world::World;
+use time::format_description::well_known::Rfc3339;
 
 use crate::{PROGRAM, seconds};
+
+const V1: &str = "client.authentication.k8s.io/v1";
 
 fn pods() -> [PodSpec; 1] {
     [PodSpec::new("web-0").grace(5).stops_in(0.5)]
@@ -29,7 +33,7 @@ fn assert_drains_within(world: &World, guard: &Guard, patience: f64) {
 
 #[test]
 fn an_exec_plugin_runs_before_the_notice_and_not_again_while_its_credentials_last() {
-    for version in ["client.authentication.k8s.io/v1beta1", "client.authentication.k8s.io/v1"] {
+    for version in ["client.authentication.k8s.io/v1beta1", V1] {
         let world = World::new("exec", &pods());
         let setup = world.setup_without_cluster(PROGRAM);
         let kubeconfigs = world.kubeconfigs(&setup);
@@ -40,6 +44,43 @@ fn an_exec_plugin_runs_before_the_notice_and_not_again_while_its_credentials_las
         assert_eq!(kubeconfigs.plugin_runs(), 1, "{version}");
         world.assert_only_allowed_requests();
     }
+}
+
+/// A world with a pod that stays until it is killed at the end of a response.
+fn world_of_a_long_response(purpose: &str) -> World {
+    World::new(purpose, &[PodSpec::new("web-0").grace(100).never_stops()])
+}
+
+#[test]
+fn an_exec_plugin_is_not_run_beside_a_response_that_its_credentials_last_for_but_after_it() {
+    let world = world_of_a_long_response("spared");
+    let setup = world.setup_without_cluster(PROGRAM);
+    let kubeconfigs = world.kubeconfigs(&setup);
+    // To be renewed after 30 s, which the keeper notices 5 s later at the latest.
+    let began = Instant::now();
+    let path = kubeconfigs.exec_plugin(V1, seconds(40));
+    let guard = world.start(setup.kubeconfig(&path));
+    world.interrupt(&guard, 38 - began.elapsed().as_secs());
+    guard.expect("the plugin is run again", seconds(60), || (kubeconfigs.plugin_runs() > 1).then_some(()));
+    let record = guard.record().expect("a response");
+    let before_deadline =
+        record::before_deadline(&record, &kubeconfigs.plugin_ran_at().format(&Rfc3339).unwrap().into());
+    assert!(before_deadline <= 0.0, "{before_deadline} s before the deadline: {record:#}");
+    assert_eq!(record::pod(&record, "web-0")["outcome"], "left", "the response lasted to its deadline: {record:#}");
+}
+
+#[test]
+fn an_exec_plugin_is_run_beside_a_response_that_its_credentials_do_not_last_for() {
+    let world = world_of_a_long_response("needed");
+    let setup = world.setup_without_cluster(PROGRAM);
+    let kubeconfigs = world.kubeconfigs(&setup);
+    // To be renewed after 15 s.
+    let path = kubeconfigs.exec_plugin(V1, seconds(20));
+    let guard = world.start(setup.kubeconfig(&path));
+    world.interrupt(&guard, 90);
+    guard.expect("the plugin is run again", seconds(60), || (kubeconfigs.plugin_runs() > 1).then_some(()));
+    let record = guard.record().expect("a response");
+    assert_eq!(record["outcome"], Value::Null, "it is still under way: {record:#}");
 }
 
 #[test]

@@ -220,6 +220,7 @@ impl Driver {
         while !self.done {
             self.notifier.watchdog();
             self.renew_the_keeper();
+            self.requests.response_ends(self.guard.running().map(|running| running.deadline.at));
             if self.guard.state() == State::Watching {
                 self.requests.close_fresh_connections();
             }

@@ -9,7 +9,7 @@ use crate::config::Problem;
 use crate::config::selector::is_label_value;
 use crate::instance::Instance;
 use crate::kubernetes::{Annotation, Api, Condition, Keeper, NodeEvent, NodePatch, PodNews, WatchEnd};
-use crate::moment::Timestamp;
+use crate::moment::{Moment, Timestamp};
 use crate::objects::{Answer, Node};
 use crate::response::{Answered, Event, NodeChange, Request, Restoration, Told};
 
@@ -64,6 +64,13 @@ impl Requests {
     /// Something that the keeper may have waited for is there.
     pub fn hurry(&self) {
         self.keeper.hurry();
+    }
+
+    /// A response is under way until then; told again and again, as the keeper's API may be another one by now.
+    pub fn response_ends(&self, at: Option<Moment>) {
+        if let Some(api) = self.keeper.api() {
+            api.response_ends(at);
+        }
     }
 
     /// When the API server last accepted a request.

@@ -13,8 +13,7 @@ pub fn describe() -> String {
     let processors = std::thread::available_parallelism().map_or(0, usize::from);
     let memory: f64 = after(&read("/proc/meminfo"), "MemTotal").trim_end_matches(" kB").parse().unwrap_or(0.0);
     format!(
-        "{} UTC, spot-guard {}: {processors} × {}, {:.0} GiB of memory, Linux {}, load {} at the beginning. The API \
-         server and etcd share the processors with what is measured.\n",
+        "{} UTC, spot-guard {}: {processors} × {}, {:.0} GiB of memory, Linux {}, load {} at the beginning.\n",
         OffsetDateTime::now_utc().date(),
         env!("CARGO_PKG_VERSION"),
         after(&read("/proc/cpuinfo"), "model name"),

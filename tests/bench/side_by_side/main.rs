@@ -70,6 +70,7 @@ fn main() {
 
     let mut report = Report::at(Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench/report.md"));
     report.line(&machine::describe());
+    report.line("The API server and etcd share the processors with what is measured.\n");
     for (name, measure) in PARTS {
         if all || is_picked(name) {
             measure(&plan, &mut report);

@@ -11,6 +11,8 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::certificates::Identity;
 use crate::cluster::Cluster;
@@ -92,11 +94,11 @@ impl<'a> Kubeconfigs<'a> {
     }
 
     /// EKS': a plugin prints the credentials. They are the node's certificate, with this lifetime, signed once, here;
-    /// each run of the plugin adds a line to `plugin.log` in the folder.
+    /// each run of the plugin adds its time to `plugin.log` in the folder.
     pub fn exec_plugin(&self, api_version: &str, lifetime: Duration) -> PathBuf {
         let user = format!("system:node:{}", self.node);
         let identity = self.cluster.authority().client(&user, "system:nodes", Duration::from_secs(86400));
-        let expires = crate::imds::rfc3339(time::OffsetDateTime::now_utc() + lifetime);
+        let expires = crate::imds::rfc3339(OffsetDateTime::now_utc() + lifetime);
         let status = json!({"clientCertificateData": identity.certificate_pem, "clientKeyData": identity.key_pem,
                             "expirationTimestamp": expires});
         self.plugin(api_version, &json!({"apiVersion": api_version, "kind": "ExecCredential", "status": status}))
@@ -113,13 +115,19 @@ impl<'a> Kubeconfigs<'a> {
         fs::read_to_string(self.folder.join("plugin.log")).map_or(0, |log| log.lines().count())
     }
 
+    /// When the plugin ran last.
+    pub fn plugin_ran_at(&self) -> OffsetDateTime {
+        let log = fs::read_to_string(self.folder.join("plugin.log")).expect("it has run");
+        OffsetDateTime::parse(log.lines().last().expect("it has run"), &Rfc3339).expect("a time")
+    }
+
     fn plugin(&self, api_version: &str, credential: &serde_json::Value) -> PathBuf {
         let at = |name: &str| self.folder.join(name);
         fs::write(at("credential.json"), credential.to_string()).expect("write a credential");
         only_mine(&at("credential.json"), 0o600);
         // It answers only what asks as a kubelet would (client-go's exec protocol).
         let script = format!(
-            "#!/bin/sh\necho \"$*\" >>{0}/plugin.log\n[ \"$CLUSTER\" = test ] || exit 1\n\
+            "#!/bin/sh\ndate -u +%Y-%m-%dT%H:%M:%S.%3NZ >>{0}/plugin.log\n[ \"$CLUSTER\" = test ] || exit 1\n\
              case $KUBERNETES_EXEC_INFO in *ExecCredential*) exec cat {0}/credential.json ;; *) exit 1 ;; esac\n",
             self.folder.display()
         );

@@ -14,6 +14,8 @@ use time::OffsetDateTime;
 use super::{Date, Fault, Shared, State, fresh_number};
 use crate::http::{self, Request};
 
+const TOKEN_LIFE: &str = "X-aws-ec2-metadata-token-ttl-seconds";
+
 pub fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     for stream in listener.incoming() {
         if shared.ended.load(Ordering::SeqCst) {
@@ -44,7 +46,9 @@ fn answer(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
         Some(Fault::SlowBytes(_)) | None => item(&request, &path, shared),
     };
     shared.note(at, &request, &path, status);
-    send(stream, shared, status, &body, fault)
+    // How long a token is good is said with it, and some SDKs take none without that.
+    let life = request.header(TOKEN_LIFE).filter(|_| path == "api/token" && status == 200);
+    send(stream, shared, status, &body, life, fault)
 }
 
 /// Holds the connection open until the client gives it up, the fault is healed, or the stand-in ends.
@@ -59,7 +63,14 @@ fn hang(stream: &TcpStream, at: Instant, request: &Request, path: &str, shared: 
     Ok(())
 }
 
-fn send(stream: &TcpStream, shared: &Shared, status: u16, body: &str, fault: Option<Fault>) -> io::Result<()> {
+fn send(
+    stream: &TcpStream,
+    shared: &Shared,
+    status: u16,
+    body: &str,
+    token_life: Option<&str>,
+    fault: Option<Fault>,
+) -> io::Result<()> {
     let ahead = match shared.state().date {
         Date::Right => Some(0),
         Date::Ahead(seconds) => Some(seconds),
@@ -68,6 +79,7 @@ fn send(stream: &TcpStream, shared: &Shared, status: u16, body: &str, fault: Opt
     let date = ahead.map(|seconds| http_date(OffsetDateTime::now_utc() + time::Duration::seconds(seconds)));
     let kind = if status == 200 { "text/plain" } else { "text/html" };
     let mut headers = vec![("Content-Type", kind), ("Connection", "close"), ("Server", "EC2ws")];
+    headers.extend(token_life.map(|seconds| (TOKEN_LIFE, seconds)));
     headers.extend(date.as_deref().map(|date| ("Date", date)));
     let mut wire = Vec::new();
     http::respond(&mut wire, status, &headers, body.as_bytes())?;
@@ -106,7 +118,7 @@ impl State {
         if request.header("X-Forwarded-For").is_some() {
             return (403, page(403));
         }
-        let seconds = request.header("X-aws-ec2-metadata-token-ttl-seconds").and_then(|v| v.parse::<u64>().ok());
+        let seconds = request.header(TOKEN_LIFE).and_then(|v| v.parse::<u64>().ok());
         let Some(seconds) = seconds.filter(|s| (1..=21600).contains(s)) else { return (400, page(400)) };
         let token = format!("AQAAA-{}-{}==", fresh_number(), self.tokens.len());
         self.tokens.insert(token.clone(), Instant::now() + Duration::from_secs(seconds));
