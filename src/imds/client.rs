@@ -186,18 +186,20 @@ impl Client {
 /// What requests are made with. Each step has the whole time, because a service that hangs does so in one of them.
 fn agent(timeout: Duration) -> Agent {
     let timeout = Some(timeout);
-    // None of the timeouts that make ureq start a thread for each request.
+    // None of the timeouts that make ureq start a thread for each request; and none for sending, since a new connection
+    // takes what is shorter than its buffer at once.
     Agent::config_builder()
         .proxy(None)
         .max_redirects(0)
         .max_redirects_will_error(false)
         .http_status_as_error(false)
         .timeout_connect(timeout)
-        .timeout_send_request(timeout)
-        .timeout_send_body(timeout)
         .timeout_recv_response(timeout)
         .timeout_recv_body(timeout)
-        .input_buffer_size(4 * 1024)
+        // A request is one packet, so there is nothing that it could wait for.
+        .no_delay(false)
+        // Filled with zeroes at each request; the head of an answer, of some 250 bytes, must fit in.
+        .input_buffer_size(2 * 1024)
         .output_buffer_size(1024)
         // IMDS closes each connection itself, and one that it closes a moment too late would look like a fault.
         .max_idle_connections(0)

@@ -120,7 +120,8 @@ impl State {
         }
         let seconds = request.header(TOKEN_LIFE).and_then(|v| v.parse::<u64>().ok());
         let Some(seconds) = seconds.filter(|s| (1..=21600).contains(s)) else { return (400, page(400)) };
-        let token = format!("AQAAA-{}-{}==", fresh_number(), self.tokens.len());
+        // As long as those of EC2.
+        let token = format!("AQAAA-{:020}-{:027}==", fresh_number(), self.tokens.len());
         self.tokens.insert(token.clone(), Instant::now() + Duration::from_secs(seconds));
         (200, token)
     }
