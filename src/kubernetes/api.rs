@@ -114,6 +114,11 @@ impl Api {
         self.client.link.response_ends(at);
     }
 
+    /// How long a small request takes, as of the last time that it was looked at.
+    pub fn distance(&self) -> Option<Duration> {
+        self.client.link.distance()
+    }
+
     /// The name of the own node.
     pub fn node_name(&self) -> &str {
         &self.node_name
@@ -260,9 +265,15 @@ impl Api {
         self.client.link.clone()
     }
 
-    /// Asks for as little of the own node as there is, to keep a connection and to see that all is well.
+    /// Asks for as little of the own node as there is, to keep a connection, to see that all is well, and to know how
+    /// far away the API server is.
     pub(super) fn warm(&self) -> Answer {
-        self.client.answer(&Request::get(self.node_path()))
+        let sent = Moment::now();
+        let answer = self.client.answer(&Request::get(self.node_path()));
+        if answer == Answer::Accepted {
+            self.client.link.is_away(Moment::now().since(sent));
+        }
+        answer
     }
 
     fn node_path(&self) -> String {

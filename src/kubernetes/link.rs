@@ -56,6 +56,8 @@ pub struct Link {
     pub lists_are_not_streamed: AtomicBool,
     /// When the server last accepted a request, by the wall clock.
     accepted_at: Mutex<Option<Timestamp>>,
+    /// How long a small request last took on a connection that was there.
+    distance: Mutex<Option<Duration>>,
     /// Until when credentials are rather not renewed.
     response_ends: Mutex<Option<Moment>>,
 }
@@ -126,6 +128,16 @@ impl Link {
         *self.response_ends.lock().unwrap_or_else(PoisonError::into_inner) = at;
     }
 
+    /// A small request took so long on a connection that was there.
+    pub fn is_away(&self, distance: Duration) {
+        *self.distance.lock().unwrap_or_else(PoisonError::into_inner) = Some(distance);
+    }
+
+    /// How far away the server is.
+    pub fn distance(&self) -> Option<Duration> {
+        *self.distance.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The way that `config` and the environment describe, with its first keys. `proxy` is the configured one.
     pub fn new(config: Kubeconfig, proxy: Option<&str>) -> Result<Link, LinkError> {
         let bad_server = || LinkError::BadName("server", config.server.clone());
@@ -153,6 +165,7 @@ impl Link {
             ring: RwLock::default(),
             lists_are_not_streamed: AtomicBool::new(false),
             accepted_at: Mutex::default(),
+            distance: Mutex::default(),
             response_ends: Mutex::default(),
         };
         link.fetch(false).map_err(LinkError::Credentials)?;

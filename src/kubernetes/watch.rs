@@ -39,8 +39,9 @@ pub fn pods(client: &Client, node_name: &str, each: &mut dyn FnMut(PodNews) -> b
     let path = format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{node_name}");
     let mut memory = Cuts::default();
     if client.link.streams_lists() {
-        // Since 1.32 by default; KEP-3157.
-        let start = "&watch=1&allowWatchBookmarks=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan";
+        // Since 1.32 by default; KEP-3157. From version 0 on, as the API server has it in memory: for the very latest it
+        // would first wait up to 100 ms for etcd, and what its memory does not have yet follows at once.
+        let start = "&watch=1&allowWatchBookmarks=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=0";
         match client.stream(&Request::get(format!("{path}{start}"))) {
             Ok(stream) => return follow_pods(stream, &mut memory, each),
             // 422 where the feature is off, 400 where it is not known.

@@ -1,6 +1,7 @@
 //! What the machine is told.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::Settings;
 use crate::hooks::Hook;
@@ -30,6 +31,8 @@ pub enum Event {
     Standing(Standing),
     /// One of the new connections that a silence asked for came about: the API server lives.
     Reached,
+    /// So long a small request to the API server takes, while nothing is asked of it here.
+    Distance(Duration),
     HooksFound(Vec<Hook>),
     /// A request to the API server has ended; `uid` names the pod that was asked, if one was.
     Answered {

@@ -44,6 +44,8 @@ pub struct Guard {
     /// Why the node is to be brought back whatever stands: an administrator wants it.
     wanted_back: bool,
     numbers: Numbers,
+    /// How far away the API server was when nothing was asked of it.
+    distance: Option<Duration>,
     last_id: String,
     leaving: bool,
     wake: Option<Moment>,
@@ -84,6 +86,7 @@ impl Guard {
             closed: None,
             wanted_back: false,
             numbers: Numbers::default(),
+            distance: None,
             last_id: String::new(),
             leaving: false,
             wake: None,
@@ -102,6 +105,7 @@ impl Guard {
             Event::Uncordon => self.wanted_back = self.refuses_uncordon().is_none(),
             Event::Reloaded(settings) => self.settings = settings,
             Event::Standing(standing) => self.stands(standing),
+            Event::Distance(distance) => self.distance = Some(distance),
             Event::Terminate { machine_stops } => self.terminate(&mut turn, machine_stops),
             Event::Instance(instance) => {
                 self.instance = instance.clone();
@@ -267,7 +271,7 @@ impl Guard {
         let instance = self.instance.clone();
         let running = Running::begin(turn, &sighting, posted.deadline, clock(), terms, instance, &self.last_id);
         self.last_id.clone_from(&running.id);
-        self.running = Some(running.after(self.numbers));
+        self.running = Some(running.after(self.numbers).at_a_distance(self.distance));
     }
 
     fn advance(&mut self, turn: &mut Turn) {

@@ -16,7 +16,7 @@ use crate::objects::Answer;
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// An API server that takes new connections lives: what waits there waits in its queues, and more attempts make them
-/// longer. So they come after 1, 2, 4, then every 8 s, until one comes to nothing or what went out before is answered.
+/// longer. So they come after 1, 2, 4, then every 8 s, until one comes to nothing or what is asked else is answered in time.
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
 /// How long a round trip is taken to be before there was one.
@@ -102,6 +102,8 @@ pub struct Line {
     kept_answered: Moment,
     /// It is silent, and this is the turn of an attempt: of the node, the pods and one ask beside each other.
     attempts: bool,
+    /// How long a small request took before all this began.
+    pub distance: Option<Duration>,
     /// How long the latest answers took. The quickest of them shows how far away the API server is: the others may have
     /// waited for each other.
     latest_took: VecDeque<Duration>,
@@ -132,6 +134,7 @@ impl Line {
             overtaken: BTreeMap::new(),
             kept_answered: Moment::default(),
             attempts: false,
+            distance: None,
             latest_took: VecDeque::new(),
             renewals: 0,
             answered_up_to: Moment::default(),
@@ -169,7 +172,12 @@ impl Line {
 
     /// How long the quickest of the latest answers took.
     fn round_trip(&self) -> Duration {
-        self.latest_took.iter().min().copied().unwrap_or(UNKNOWN_DISTANCE)
+        self.latest_took.iter().min().copied().or(self.distance).unwrap_or(UNKNOWN_DISTANCE)
+    }
+
+    /// How far away the API server is where it is not busy.
+    fn distance(&self) -> Duration {
+        self.distance.unwrap_or_else(|| self.round_trip())
     }
 
     pub fn silent(&self) -> bool {
@@ -229,14 +237,14 @@ impl Line {
     pub fn free_slots(&mut self) -> usize {
         let asks = self.flights.values().filter(|flight| matches!(flight.purpose, Purpose::Ask(_) | Purpose::Mark(_)));
         let taken = asks.count();
-        self.slots.open(self.round_trip()).saturating_sub(taken)
+        self.slots.open(self.distance()).saturating_sub(taken)
     }
 
     /// What the answer to an ask says of how many more the API server takes.
     pub fn ask_was_answered(&mut self, turn: &Turn, flight: &Flight, answer: &Answer) {
         match answer {
             Answer::Refused(refusal) if refusal.is_overload() => self.slots.refused(flight.sent, turn.now),
-            _ => self.slots.answered(self.round_trip()),
+            _ => self.slots.answered(turn.now.since(flight.sent), self.distance()),
         }
     }
 
@@ -262,7 +270,12 @@ impl Line {
         }
         match &flight {
             Some(flight) if flight.afresh => self.has_overtaken(turn, flight, ended.is_some()),
-            Some(_) => (self.pause, self.kept_answered) = (SILENCE, turn.now),
+            Some(flight) => {
+                self.kept_answered = turn.now;
+                if turn.now < flight.sent + self.patience() {
+                    self.pause = SILENCE;
+                }
+            }
             None => {}
         }
         if let Some(answered) = &flight {

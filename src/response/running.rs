@@ -158,6 +158,12 @@ impl Running {
         self
     }
 
+    /// With an API server that is so far away, as far as is known.
+    pub fn at_a_distance(mut self, distance: Option<Duration>) -> Running {
+        self.line.distance = distance;
+        self
+    }
+
     pub fn numbers(&self) -> Numbers {
         Numbers {
             request: self.line.last_number(),

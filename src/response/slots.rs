@@ -1,7 +1,8 @@
 //! How many pods are asked at the same time.
 //!
-//! Few at first, one more with each answer, and half as many once the API server refuses for having too much to do: a
-//! node alone is as quick as the API server, and a fleet that is told in the same second does not fill its queues.
+//! Few at first, one more with each answer as long as answers do not take longer for it, fewer where they wait, and half
+//! as many once the API server refuses for having too much to do: a node alone is as quick as the API server, and a
+//! fleet that is told in the same second neither fills its queues nor opens more connections to it than it takes.
 
 use std::time::Duration;
 
@@ -10,11 +11,29 @@ use crate::moment::Moment;
 /// So many keep a quick API server busy.
 const ENOUGH: usize = 16;
 
-/// The most at once, where answers take long: each takes 85 KiB.
+/// The most at once, where an answer takes 100 ms or more: each takes 85 KiB.
 const MOST: usize = 40;
 
 /// The fewest to begin with.
-const FIRST: usize = 8;
+const FIRST: usize = 4;
+
+/// Who is farther away than this is asked for more to begin with: each round takes long.
+const FAR: Duration = Duration::from_millis(400);
+
+/// An answer that takes this much more than twice what the quickest took has waited for others. The API server itself
+/// lets an eviction wait up to 100 ms until its cache of budgets has caught up with etcd (kubernetes/kubernetes
+/// `staging/src/k8s.io/apiserver/pkg/storage/cacher/progress/watch_progress.go`).
+const LATE: Duration = Duration::from_millis(150);
+
+/// One that takes this much more has waited in a queue of the API server, beside those of other nodes.
+const QUEUED: Duration = Duration::from_secs(1);
+
+/// As few are left where answers wait.
+const FEWEST: usize = 2;
+
+/// Where even the quickest answer takes this much more than twice the distance, the API server is slow: it has a queue,
+/// or webhooks.
+const LONG: Duration = Duration::from_millis(250);
 
 /// How many asks may be under way at once.
 #[derive(Debug, Default)]
@@ -23,24 +42,30 @@ pub struct Slots {
     open: Option<usize>,
     /// How many were answered since there was one more.
     answered: usize,
+    quickest: Option<Duration>,
     /// When the API server was last found to have too much to do.
     narrowed_at: Option<Moment>,
 }
 
 impl Slots {
-    /// So many may be under way, where the quickest answers take so long.
-    pub fn open(&mut self, an_answer_takes: Duration) -> usize {
-        *self.open.get_or_insert(as_many_a_second(an_answer_takes).clamp(FIRST, MOST))
+    /// So many may be under way, with an API server that far away.
+    pub fn open(&mut self, distance: Duration) -> usize {
+        *self.open.get_or_insert(as_many_a_second(distance.saturating_sub(FAR) / 5).clamp(FIRST, MOST))
     }
 
-    /// An ask was answered, and not for having too much to do: one more, up to what keeps the API server busy.
-    pub fn answered(&mut self, an_answer_takes: Duration) {
-        let refused = self.narrowed_at.is_some();
-        let most = if refused { ENOUGH } else { as_many_a_second(an_answer_takes).clamp(ENOUGH, MOST) };
-        let open = self.open(an_answer_takes);
+    /// An ask was answered after so long, and not for having too much to do.
+    pub fn answered(&mut self, took: Duration, distance: Duration) {
+        let quickest = self.quickest.map_or(took, |quickest| quickest.min(took));
+        self.quickest = Some(quickest);
         self.answered += 1;
-        // Once it has refused, it is tried more carefully whether it takes more.
-        if open < most && (!refused || self.answered >= open) {
+        let open = self.open(distance);
+        let refused = self.narrowed_at.is_some();
+        let most = if refused { ENOUGH } else { as_many_a_second(took).clamp(ENOUGH, MOST) };
+        // Where it has refused, or all of its answers take long, it is tried more carefully whether it takes more.
+        let is_time = !(refused || quickest > distance * 2 + LONG) || self.answered >= open;
+        if took > quickest * 2 + QUEUED {
+            self.open = Some(open.saturating_sub(1).max(FEWEST));
+        } else if open < most && is_time && took <= quickest * 2 + LATE {
             (self.open, self.answered) = (Some(open + 1), 0);
         }
     }
@@ -55,9 +80,9 @@ impl Slots {
     }
 }
 
-/// As many as are needed for as many pods to be asked in a second as where an answer takes 100 ms.
+/// As many as are needed for 400 pods to be asked in a second.
 fn as_many_a_second(an_answer_takes: Duration) -> usize {
-    usize::try_from(an_answer_takes.as_millis() * ENOUGH as u128 / 100).unwrap_or(MOST)
+    usize::try_from(an_answer_takes.as_millis() * 400 / 1000).unwrap_or(MOST)
 }
 
 #[cfg(test)]
@@ -65,52 +90,65 @@ mod tests {
     use super::*;
 
     fn at(ms: u64) -> Moment {
-        Moment::after_boot(Duration::from_millis(1_000_000 + ms))
+        Moment::after_boot(ms_of(1_000_000 + ms))
     }
 
-    fn ms(ms: u64) -> Duration {
+    fn ms_of(ms: u64) -> Duration {
         Duration::from_millis(ms)
     }
 
-    /// After so many answers.
-    fn answered(slots: &mut Slots, times: usize, an_answer_takes: u64) -> usize {
-        (0..times).for_each(|_| slots.answered(ms(an_answer_takes)));
-        slots.open(ms(an_answer_takes))
+    /// After so many answers, each of which took so long.
+    fn answered(slots: &mut Slots, times: usize, took: u64) -> usize {
+        (0..times).for_each(|_| slots.answered(ms_of(took), ms_of(1)));
+        slots.open(ms_of(1))
     }
 
     #[test]
     fn it_begins_with_few_where_the_api_server_is_near_and_with_all_where_it_is_far() {
-        let first = |takes| Slots::default().open(ms(takes));
-        assert_eq!([0, 25, 50, 100, 250, 15_000].map(first), [8, 8, 8, 16, 40, 40]);
+        let first = |distance| Slots::default().open(ms_of(distance));
+        assert_eq!([0, 400, 450, 500, 1000, 15_000].map(first), [4, 4, 4, 8, 40, 40]);
     }
 
     #[test]
     fn each_answer_opens_one_more_up_to_what_keeps_the_api_server_busy() {
+        let mut near = Slots::default();
+        assert_eq!([1, 11, 50].map(|times| answered(&mut near, times, 5)), [5, 16, 16]);
+        assert_eq!([1, 23, 50].map(|times| answered(&mut near, times, 100)), [17, 40, 40], "its cache lags behind");
+    }
+
+    #[test]
+    fn where_all_answers_take_long_as_many_as_are_open_open_one_more() {
         let mut slots = Slots::default();
-        slots.open(ms(5));
-        assert_eq!([1, 7, 50].map(|times| answered(&mut slots, times, 5)), [9, 16, 16]);
-        assert_eq!([1, 50].map(|times| answered(&mut slots, times, 200)), [17, 32], "it takes longer now");
+        assert_eq!([3, 1, 4, 1, 5].map(|times| answered(&mut slots, times, 2000)), [4, 5, 5, 6, 6]);
+    }
+
+    #[test]
+    fn answers_that_wait_for_each_other_open_no_more_and_a_queue_takes_some_back() {
+        let mut slots = Slots::default();
+        assert_eq!(answered(&mut slots, 2, 5), 6);
+        assert_eq!([160, 161, 1010, 1011].map(|took| answered(&mut slots, 1, took)), [7, 7, 7, 6]);
+        assert_eq!(answered(&mut slots, 50, 3000), 2);
+        assert_eq!(answered(&mut slots, 3, 100), 5, "the queue is gone");
     }
 
     #[test]
     fn a_refusal_halves_them_once_for_all_that_were_under_way() {
         let mut slots = Slots::default();
-        assert_eq!(answered(&mut slots, 8, 5), 16);
+        assert_eq!(answered(&mut slots, 12, 5), 16);
         (0..13).for_each(|_| slots.refused(at(0), at(10)));
-        assert_eq!(slots.open(ms(5)), 8);
+        assert_eq!(answered(&mut slots, 0, 5), 8);
         slots.refused(at(10), at(20));
-        assert_eq!(slots.open(ms(5)), 4);
+        assert_eq!(answered(&mut slots, 0, 5), 4);
         (2..6).for_each(|time| slots.refused(at(time * 10), at(time * 10 + 10)));
-        assert_eq!(slots.open(ms(5)), 1, "never none");
+        assert_eq!(answered(&mut slots, 0, 5), 1, "never none");
     }
 
     #[test]
     fn after_a_refusal_as_many_answers_as_are_open_open_one_more_and_never_more_than_16() {
         let mut slots = Slots::default();
-        slots.open(ms(5));
+        slots.open(ms_of(1));
         slots.refused(at(0), at(10));
-        assert_eq!(slots.open(ms(5)), 4);
-        assert_eq!([3, 1, 4, 1].map(|times| answered(&mut slots, times, 5)), [4, 5, 5, 6]);
-        assert_eq!(answered(&mut slots, 1000, 5000), 16);
+        assert_eq!([1, 1, 2, 1].map(|times| answered(&mut slots, times, 5)), [2, 3, 3, 4]);
+        assert_eq!(answered(&mut slots, 1000, 5), 16);
     }
 }

@@ -171,7 +171,7 @@ impl<I: Fn() -> Option<String>, T: Fn(Standing)> Rounds<I, T> {
             Ok((link, client, Found { name, provider_id }, checked)) => {
                 info!("{}: node {name} of {}", path.display(), link.server);
                 let api = Arc::new(Api::new(client, name, self.dry_run));
-                let warm = Due { at: Some(Moment::now() + WARM), failures: 0 };
+                let warm = Due::now();
                 (self.setup, self.tried) = (Due::default(), None);
                 self.telling.doubt(Doubt::Kubeconfig, None);
                 self.kept = Some(Kept { link, api, provider_id, checked, warm, shown: false });

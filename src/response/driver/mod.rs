@@ -143,6 +143,8 @@ struct Driver {
     status_trouble: Trouble,
     given_out: u64,
     recorded: u64,
+    /// How far away the API server is, as the guard was told.
+    distance: Option<Duration>,
     /// How long the machine has slept since boot, as of the last look.
     slept: Duration,
     /// It ends when what it was asked for is done.
@@ -188,6 +190,7 @@ impl Driver {
             status_trouble: Trouble::default(),
             given_out: 0,
             recorded: 0,
+            distance: None,
             slept: moment::slept(),
             is_errand: false,
             was_asked: false,
@@ -228,9 +231,7 @@ impl Driver {
             self.tell_status();
             self.tell_metrics();
             self.notice_sleep();
-            if self.requests.have_reached_it_anew() {
-                self.feed(Event::Reached);
-            }
+            self.tell_of_the_connections();
             let now = Moment::now();
             let wait = self.guard.next_wake().map_or(watchdog, |wake| now.until(wake).min(watchdog));
             match self.receiver.recv_timeout(wait) {
@@ -252,6 +253,17 @@ impl Driver {
             self.feed(Event::Woke);
         }
         self.slept = slept;
+    }
+
+    fn tell_of_the_connections(&mut self) {
+        if self.requests.have_reached_it_anew() {
+            self.feed(Event::Reached);
+        }
+        let distance = self.requests.distance();
+        if let Some(away) = distance.filter(|_| distance != self.distance) {
+            self.distance = distance;
+            self.feed(Event::Distance(away));
+        }
     }
 
     /// Ends the daemon: the last record is on disk, or its time is over.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::{Tell, spawn};
 use crate::config::Problem;
@@ -76,6 +77,11 @@ impl Requests {
     /// When the API server last accepted a request.
     pub fn last_success(&self) -> Option<Timestamp> {
         self.keeper.api()?.last_success()
+    }
+
+    /// How far away the API server is.
+    pub fn distance(&self) -> Option<Duration> {
+        self.keeper.api()?.distance()
     }
 
     /// Sends a request; its answer arrives as an event, whatever happens.

@@ -66,9 +66,11 @@ impl Pods {
         !self.watch.listed && self.watch.failed && turn.has_come(by)
     }
 
-    /// Takes in news. Of several watches that were tried, the first to say something is the one.
+    /// Takes in news. Of several watches that were tried, the latest to say something is the one: the connection of an
+    /// earlier one may be dead since.
     pub fn news(&mut self, turn: &mut Turn, line: &Line, number: u64, news: &PodNews, terms: &Terms) {
-        if self.watch.number.is_none() && number > self.watch.ended {
+        if self.watch.number.is_none_or(|present| number > present) && number > self.watch.ended {
+            self.end_watch(turn);
             self.watch.number = Some(number);
             self.watch.renewals = line.renewals();
             self.stop.iter_mut().for_each(|pod| pod.seen = false);

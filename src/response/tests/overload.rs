@@ -70,7 +70,7 @@ fn what_waits_in_the_queues_of_the_api_server_is_not_asked_for_again_and_again()
     assert!(watches.iter().filter(|(moment, ())| *moment < 30.0).count() <= 3, "{watches:?}");
     let evictions = count(&world, |request| matches!(request, Request::Evict { .. }));
     assert!(evictions <= 26, "{evictions} evictions");
-    assert!(last_asked(&world) < 25.0, "{}", last_asked(&world));
+    assert!(last_asked(&world) < 31.0, "{}", last_asked(&world));
 }
 
 #[test]

@@ -217,7 +217,7 @@ fn what_a_forgotten_watch_says_of_a_pod_holds_and_of_new_pods_it_tells_nothing()
     let of_another = |world: &World, name: &str, change: fn(&mut Pod)| {
         let mut pod = world.pods[&format!("uid-{name}")].pod.clone();
         change(&mut pod);
-        Event::Pods { number: 99, news: PodNews::Seen(pod) }
+        Event::Pods { number: WATCH - 1, news: PodNews::Seen(pod) }
     };
     for (name, change) in [("db", (|pod| pod.stopping = true) as fn(&mut Pod)), ("a", |pod| pod.cut = true)] {
         let event = of_another(&world, name, change);
@@ -268,13 +268,27 @@ fn the_watch_ends_with_the_response() {
 }
 
 #[test]
-fn news_of_another_watch_end_it() {
+fn news_of_an_earlier_watch_end_it() {
     let mut world = World::new();
     world.pod("a", 30, 20);
     world.interrupt(120);
     world.run(5.0);
-    let event = Event::Pods { number: 99, news: PodNews::Synced };
+    let event = Event::Pods { number: WATCH - 1, news: PodNews::Synced };
     let actions = world.guard.on(event, at(5.0), &|| unreachable!("a response runs"));
-    assert!(actions.contains(&Action::EndWatch { number: 99 }), "{actions:?}");
+    assert!(actions.contains(&Action::EndWatch { number: WATCH - 1 }), "{actions:?}");
     assert_eq!(world.guard.record().unwrap().pods[0].gone_at, None);
+}
+
+#[test]
+fn of_several_watches_the_latest_to_say_something_is_the_one() {
+    let mut world = World::new();
+    world.pod("a", 30, 20);
+    world.interrupt(120);
+    world.run(5.0);
+    let seen = world.pods["uid-a"].pod.clone();
+    let event = Event::Pods { number: 99, news: PodNews::Seen(seen) };
+    let actions = world.guard.on(event, at(5.0), &|| unreachable!("a response runs"));
+    assert!(actions.contains(&Action::EndWatch { number: WATCH }), "{actions:?}");
+    world.feed(Event::Pods { number: 99, news: PodNews::Synced });
+    assert_eq!(world.guard.record().unwrap().pods[0].gone_at, None, "it was seen by this one");
 }

@@ -22,6 +22,9 @@ const AT_ONCE: usize = 16;
 /// How long all daemons may take until they know their nodes.
 const STARTUP: Duration = Duration::from_secs(180);
 
+/// After so long each daemon has looked again how long a request takes.
+const SETTLED: Duration = Duration::from_secs(70);
+
 /// How many nodes, and pods on each.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
@@ -108,6 +111,8 @@ impl Daemons {
                 (knows && polled()).then_some(())
             });
         }
+        // What they know of how far away the API server is is from the storm of their start until they look again.
+        thread::sleep(SETTLED);
         Daemons(guards)
     }
 
