@@ -233,11 +233,11 @@ impl Line {
         self.answered_up_to >= moment
     }
 
-    /// How many more asks may be sent now.
-    pub fn free_slots(&mut self) -> usize {
+    /// How many more asks may be sent now, where so many wait.
+    pub fn free_slots(&mut self, waiting: usize) -> usize {
         let asks = self.flights.values().filter(|flight| matches!(flight.purpose, Purpose::Ask(_) | Purpose::Mark(_)));
         let taken = asks.count();
-        self.slots.open(self.distance()).saturating_sub(taken)
+        self.slots.open(self.distance(), waiting).saturating_sub(taken)
     }
 
     /// What the answer to an ask says of how many more the API server takes.

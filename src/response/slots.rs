@@ -28,8 +28,11 @@ const LATE: Duration = Duration::from_millis(150);
 /// One that takes this much more has waited in a queue of the API server, beside those of other nodes.
 const QUEUED: Duration = Duration::from_secs(1);
 
-/// As few are left where answers wait.
+/// As few are left where answers wait, unless more are needed.
 const FEWEST: usize = 2;
+
+/// However slow the API server is, all that wait are to be asked within this time.
+const ALL_WITHIN: Duration = Duration::from_secs(30);
 
 /// Where even the quickest answer takes this much more than twice the distance, the API server is slow: it has a queue,
 /// or webhooks.
@@ -43,22 +46,38 @@ pub struct Slots {
     /// How many were answered since there was one more.
     answered: usize,
     quickest: Option<Duration>,
+    latest: Duration,
+    /// The most that were ever needed.
+    needed: usize,
     /// When the API server was last found to have too much to do.
     narrowed_at: Option<Moment>,
 }
 
 impl Slots {
-    /// So many may be under way, with an API server that far away.
-    pub fn open(&mut self, distance: Duration) -> usize {
+    /// So many may be under way where so many wait, with an API server that far away.
+    pub fn open(&mut self, distance: Duration, waiting: usize) -> usize {
+        // Not fewer again as fewer wait: else the last would wait for long.
+        self.needed = self.needed.max(self.needed_for(waiting));
+        self.narrow(distance).max(self.needed)
+    }
+
+    /// As many as the API server seems to take.
+    fn narrow(&mut self, distance: Duration) -> usize {
         *self.open.get_or_insert(as_many_a_second(distance.saturating_sub(FAR) / 5).clamp(FIRST, MOST))
+    }
+
+    /// As many as it takes until all have been asked in time, if answers go on to take so long.
+    fn needed_for(&self, waiting: usize) -> usize {
+        let takes = self.latest.as_millis() * waiting as u128;
+        usize::try_from(takes.div_ceil(ALL_WITHIN.as_millis())).unwrap_or(MOST).min(MOST)
     }
 
     /// An ask was answered after so long, and not for having too much to do.
     pub fn answered(&mut self, took: Duration, distance: Duration) {
         let quickest = self.quickest.map_or(took, |quickest| quickest.min(took));
-        self.quickest = Some(quickest);
+        (self.quickest, self.latest) = (Some(quickest), took);
         self.answered += 1;
-        let open = self.open(distance);
+        let open = self.narrow(distance);
         let refused = self.narrowed_at.is_some();
         let most = if refused { ENOUGH } else { as_many_a_second(took).clamp(ENOUGH, MOST) };
         // Where it has refused, or all of its answers take long, it is tried more carefully whether it takes more.
@@ -100,12 +119,12 @@ mod tests {
     /// After so many answers, each of which took so long.
     fn answered(slots: &mut Slots, times: usize, took: u64) -> usize {
         (0..times).for_each(|_| slots.answered(ms_of(took), ms_of(1)));
-        slots.open(ms_of(1))
+        slots.open(ms_of(1), 0)
     }
 
     #[test]
     fn it_begins_with_few_where_the_api_server_is_near_and_with_all_where_it_is_far() {
-        let first = |distance| Slots::default().open(ms_of(distance));
+        let first = |distance| Slots::default().open(ms_of(distance), 500);
         assert_eq!([0, 400, 450, 500, 1000, 15_000].map(first), [4, 4, 4, 8, 40, 40]);
     }
 
@@ -132,6 +151,14 @@ mod tests {
     }
 
     #[test]
+    fn however_long_answers_take_there_are_as_many_as_all_that_wait_need() {
+        let mut slots = Slots::default();
+        answered(&mut slots, 1, 5);
+        assert_eq!(answered(&mut slots, 50, 5000), 2);
+        assert_eq!([0, 12, 30, 110, 500, 10].map(|waiting| slots.open(ms_of(1), waiting)), [2, 2, 5, 19, 40, 40]);
+    }
+
+    #[test]
     fn a_refusal_halves_them_once_for_all_that_were_under_way() {
         let mut slots = Slots::default();
         assert_eq!(answered(&mut slots, 12, 5), 16);
@@ -146,7 +173,7 @@ mod tests {
     #[test]
     fn after_a_refusal_as_many_answers_as_are_open_open_one_more_and_never_more_than_16() {
         let mut slots = Slots::default();
-        slots.open(ms_of(1));
+        slots.open(ms_of(1), 0);
         slots.refused(at(0), at(10));
         assert_eq!([1, 1, 2, 1].map(|times| answered(&mut slots, times, 5)), [2, 3, 3, 4]);
         assert_eq!(answered(&mut slots, 1000, 5), 16);

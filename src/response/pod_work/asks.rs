@@ -186,7 +186,7 @@ impl Pods {
         }
         due.sort_unstable_by_key(|(order, index, _)| (*order, *index));
         // In a silence the slots may all be taken by what was lost; the next attempt needs none.
-        let slots = if line.silent() || due.is_empty() { 1 } else { line.free_slots() };
+        let slots = if line.silent() || due.is_empty() { 1 } else { line.free_slots(due.len()) };
         for (_, index, step) in due.into_iter().take(slots) {
             if !line.open() {
                 return;

@@ -85,3 +85,14 @@ fn a_watch_that_lives_is_kept_while_asks_wait() {
     assert!((7.0..7.1).contains(&last_asked(&world)), "{}", last_asked(&world));
     assert_eq!(count(&world, |request| matches!(request, Request::WatchPods)), 1);
 }
+
+#[test]
+fn a_node_with_many_pods_beside_an_api_server_that_has_become_slow_asks_them_all_in_time() {
+    let mut world = World::new();
+    many(&mut world, 110);
+    world.interrupt(120);
+    world.run(0.013);
+    world.queue = s(5);
+    world.run(119.0);
+    assert!(last_asked(&world) < 50.0, "{}", last_asked(&world));
+}
