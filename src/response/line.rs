@@ -6,7 +6,7 @@ use std::time::Duration;
 use log::Level;
 
 use super::action::{Action, Request};
-use super::slots::Slots;
+use super::slots::{Away, Slots};
 use super::turn::{Turn, tenths};
 use crate::moment::Moment;
 use crate::objects::Answer;
@@ -175,9 +175,9 @@ impl Line {
         self.latest_took.iter().min().copied().or(self.distance).unwrap_or(UNKNOWN_DISTANCE)
     }
 
-    /// How far away the API server is where it is not busy.
-    fn distance(&self) -> Duration {
-        self.distance.unwrap_or_else(|| self.round_trip())
+    fn away(&self) -> Away {
+        let now = self.round_trip();
+        Away { before: self.distance.unwrap_or(now), now }
     }
 
     pub fn silent(&self) -> bool {
@@ -237,14 +237,14 @@ impl Line {
     pub fn free_slots(&mut self, waiting: usize) -> usize {
         let asks = self.flights.values().filter(|flight| matches!(flight.purpose, Purpose::Ask(_) | Purpose::Mark(_)));
         let taken = asks.count();
-        self.slots.open(self.distance(), waiting).saturating_sub(taken)
+        self.slots.open(self.away(), waiting).saturating_sub(taken)
     }
 
     /// What the answer to an ask says of how many more the API server takes.
     pub fn ask_was_answered(&mut self, turn: &Turn, flight: &Flight, answer: &Answer) {
         match answer {
             Answer::Refused(refusal) if refusal.is_overload() => self.slots.refused(flight.sent, turn.now),
-            _ => self.slots.answered(turn.now.since(flight.sent), self.distance()),
+            _ => self.slots.answered(turn.now.since(flight.sent), self.away()),
         }
     }
 

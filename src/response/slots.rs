@@ -17,7 +17,10 @@ const MOST: usize = 40;
 /// The fewest to begin with.
 const FIRST: usize = 4;
 
-/// Who is farther away than this is asked for more to begin with: each round takes long.
+/// The same where even the quickest answers take long: each round does.
+const FIRST_WHERE_SLOW: usize = 8;
+
+/// Where it is farther away than this, more are asked to begin with.
 const FAR: Duration = Duration::from_millis(400);
 
 /// An answer that takes this much more than twice what the quickest took has waited for others. The API server itself
@@ -34,9 +37,14 @@ const FEWEST: usize = 2;
 /// However slow the API server is, all that wait are to be asked within this time.
 const ALL_WITHIN: Duration = Duration::from_secs(30);
 
-/// Where even the quickest answer takes this much more than twice the distance, the API server is slow: it has a queue,
-/// or webhooks.
-const LONG: Duration = Duration::from_millis(250);
+/// How far away the API server is.
+#[derive(Clone, Copy, Debug)]
+pub struct Away {
+    /// How long a small request took before all this began.
+    pub before: Duration,
+    /// How long the quickest of the latest answers took. The API server may be busy.
+    pub now: Duration,
+}
 
 /// How many asks may be under way at once.
 #[derive(Debug, Default)]
@@ -54,16 +62,18 @@ pub struct Slots {
 }
 
 impl Slots {
-    /// So many may be under way where so many wait, with an API server that far away.
-    pub fn open(&mut self, distance: Duration, waiting: usize) -> usize {
+    /// So many may be under way where so many wait.
+    pub fn open(&mut self, away: Away, waiting: usize) -> usize {
         // Not fewer again as fewer wait: else the last would wait for long.
         self.needed = self.needed.max(self.needed_for(waiting));
-        self.narrow(distance).max(self.needed)
+        self.narrow(away).max(self.needed)
     }
 
     /// As many as the API server seems to take.
-    fn narrow(&mut self, distance: Duration) -> usize {
-        *self.open.get_or_insert(as_many_a_second(distance.saturating_sub(FAR) / 5).clamp(FIRST, MOST))
+    fn narrow(&mut self, away: Away) -> usize {
+        let first = if away.now > FAR { FIRST_WHERE_SLOW } else { FIRST };
+        let far = as_many_a_second(away.before.saturating_sub(FAR) / 5);
+        *self.open.get_or_insert(far.clamp(first, MOST))
     }
 
     /// As many as it takes until all have been asked in time, if answers go on to take so long.
@@ -73,15 +83,15 @@ impl Slots {
     }
 
     /// An ask was answered after so long, and not for having too much to do.
-    pub fn answered(&mut self, took: Duration, distance: Duration) {
+    pub fn answered(&mut self, took: Duration, away: Away) {
         let quickest = self.quickest.map_or(took, |quickest| quickest.min(took));
         (self.quickest, self.latest) = (Some(quickest), took);
         self.answered += 1;
-        let open = self.narrow(distance);
+        let open = self.narrow(away);
         let refused = self.narrowed_at.is_some();
         let most = if refused { ENOUGH } else { as_many_a_second(took).clamp(ENOUGH, MOST) };
-        // Where it has refused, or all of its answers take long, it is tried more carefully whether it takes more.
-        let is_time = !(refused || quickest > distance * 2 + LONG) || self.answered >= open;
+        // Once it has refused, it is tried more carefully whether it takes more.
+        let is_time = !refused || self.answered >= open;
         if took > quickest * 2 + QUEUED {
             self.open = Some(open.saturating_sub(1).max(FEWEST));
         } else if open < most && is_time && took <= quickest * 2 + LATE {
@@ -116,16 +126,19 @@ mod tests {
         Duration::from_millis(ms)
     }
 
+    const NEAR: Away = Away { before: Duration::from_millis(1), now: Duration::from_millis(1) };
+
     /// After so many answers, each of which took so long.
     fn answered(slots: &mut Slots, times: usize, took: u64) -> usize {
-        (0..times).for_each(|_| slots.answered(ms_of(took), ms_of(1)));
-        slots.open(ms_of(1), 0)
+        (0..times).for_each(|_| slots.answered(ms_of(took), NEAR));
+        slots.open(NEAR, 0)
     }
 
     #[test]
     fn it_begins_with_few_where_the_api_server_is_near_and_with_all_where_it_is_far() {
-        let first = |distance| Slots::default().open(ms_of(distance), 500);
-        assert_eq!([0, 400, 450, 500, 1000, 15_000].map(first), [4, 4, 4, 8, 40, 40]);
+        let first = |away| Slots::default().open(Away { before: ms_of(away), now: ms_of(away) }, 500);
+        assert_eq!([0, 400, 450, 500, 1000, 15_000].map(first), [4, 4, 8, 8, 40, 40]);
+        assert_eq!(Slots::default().open(Away { now: ms_of(1000), ..NEAR }, 500), 8, "it is slow");
     }
 
     #[test]
@@ -133,12 +146,6 @@ mod tests {
         let mut near = Slots::default();
         assert_eq!([1, 11, 50].map(|times| answered(&mut near, times, 5)), [5, 16, 16]);
         assert_eq!([1, 23, 50].map(|times| answered(&mut near, times, 100)), [17, 40, 40], "its cache lags behind");
-    }
-
-    #[test]
-    fn where_all_answers_take_long_as_many_as_are_open_open_one_more() {
-        let mut slots = Slots::default();
-        assert_eq!([3, 1, 4, 1, 5].map(|times| answered(&mut slots, times, 2000)), [4, 5, 5, 6, 6]);
     }
 
     #[test]
@@ -155,7 +162,7 @@ mod tests {
         let mut slots = Slots::default();
         answered(&mut slots, 1, 5);
         assert_eq!(answered(&mut slots, 50, 5000), 2);
-        assert_eq!([0, 12, 30, 110, 500, 10].map(|waiting| slots.open(ms_of(1), waiting)), [2, 2, 5, 19, 40, 40]);
+        assert_eq!([0, 12, 30, 110, 500, 10].map(|waiting| slots.open(NEAR, waiting)), [2, 2, 5, 19, 40, 40]);
     }
 
     #[test]
@@ -173,7 +180,7 @@ mod tests {
     #[test]
     fn after_a_refusal_as_many_answers_as_are_open_open_one_more_and_never_more_than_16() {
         let mut slots = Slots::default();
-        slots.open(ms_of(1), 0);
+        slots.open(NEAR, 0);
         slots.refused(at(0), at(10));
         assert_eq!([1, 1, 2, 1].map(|times| answered(&mut slots, times, 5)), [2, 3, 3, 4]);
         assert_eq!(answered(&mut slots, 1000, 5), 16);
