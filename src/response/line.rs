@@ -244,6 +244,8 @@ impl Line {
     pub fn ask_was_answered(&mut self, turn: &Turn, flight: &Flight, answer: &Answer) {
         match answer {
             Answer::Refused(refusal) if refusal.is_overload() => self.slots.refused(flight.sent, turn.now),
+            // A connection that is refused at once says nothing of how quick answers are.
+            Answer::Nothing(_) => {}
             _ => self.slots.answered(turn.now.since(flight.sent), self.away()),
         }
     }

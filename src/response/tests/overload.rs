@@ -1,7 +1,8 @@
 //! An API server that has too much to do: it refuses, or lets wait.
 
-use super::world::{World, after_start, at, s};
-use crate::response::Request;
+use super::world::{World, after_start, at, ms, s};
+use crate::objects::Answer;
+use crate::response::{Answered, Event, Request};
 
 fn many(world: &mut World, pods: usize) {
     for index in 0..pods {
@@ -95,4 +96,19 @@ fn a_node_with_many_pods_beside_an_api_server_that_has_become_slow_asks_them_all
     world.queue = s(5);
     world.run(119.0);
     assert!(last_asked(&world) < 50.0, "{}", last_asked(&world));
+}
+
+#[test]
+fn asks_that_came_to_nothing_at_once_do_not_show_how_quick_answers_are() {
+    let mut world = World::new();
+    many(&mut world, 110);
+    world.round_trip = ms(300);
+    world.interrupt(120);
+    world.run(0.603);
+    for number in 4..8 {
+        let answered = Answered::Other(Answer::Nothing("connection refused".into()));
+        world.feed(Event::Answered { number, uid: Some(format!("uid-web-{:03}", number - 4)), answered });
+    }
+    world.run(119.0);
+    assert!(last_asked(&world) < 4.0, "{}", last_asked(&world));
 }
