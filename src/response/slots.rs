@@ -11,7 +11,7 @@ use crate::moment::Moment;
 /// So many keep a quick API server busy.
 const ENOUGH: usize = 16;
 
-/// The most at once, where an answer takes 100 ms or more: each takes 85 KiB.
+/// The most at once, where an answer takes 100 ms or more: each takes some 75 KiB.
 const MOST: usize = 40;
 
 /// The fewest to begin with.
